@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fake_owner.h"
+
+#define FAKE_BOND	77u
+
+static void
+count(int *counter)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELEASE);	/* -> fake_count() */
+}
+
+int
+fake_count(const int *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);	/* <- count() */
+}
+
+/* Whether this call is to be answered -EBUSY. Only the server's thread takes away. */
+static bool
+is_busy(struct fake_owner *fo)
+{
+	if (__atomic_load_n(&fo->busy, __ATOMIC_RELAXED) == 0)
+		return false;
+	__atomic_fetch_sub(&fo->busy, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+static int
+fake_bind(void *arg, pid_t pid, uint64_t user, uint64_t *bond)
+{
+	struct fake_owner *fo = arg;
+
+	fo->pid = pid;
+	fo->user = user;
+	*bond = FAKE_BOND;
+	if (fo->bind_status == 0)
+		count(&fo->binds);
+	return fo->bind_status;
+}
+
+static int
+fake_unbind(void *arg, uint64_t bond)
+{
+	struct fake_owner *fo = arg;
+
+	if (is_busy(fo))
+		return -EBUSY;
+	if (bond != FAKE_BOND || fake_count(&fo->created) != fake_count(&fo->destroyed))
+		count(&fo->order_wrong);
+	count(&fo->unbinds);
+	return 0;
+}
+
+/* Memory for a queue, with the fault that the test wants. */
+static int
+memory_make(struct fake_owner *fo, struct fake_queue *q, uint32_t depth, uint32_t features)
+{
+	const size_t size = svm_ring_layout(depth).size;
+	int fd = memfd_create("fake", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	q->size = size;
+	if (ftruncate(fd, fo->memory == FAKE_MEMORY_SHORT ? (off_t)size / 2 : (off_t)size) != 0 ||
+			(fo->memory != FAKE_MEMORY_UNSEALED &&
+			fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0))
+		goto close_fd;
+	q->mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (q->mem == MAP_FAILED)
+		goto close_fd;
+	svm_ring_view(&q->ring, q->mem, depth);
+	svm_ring_format(&q->ring, features, 0);
+	if (fo->memory == FAKE_MEMORY_BAD_HEADER)
+		q->ring.hdr->depth = depth * 2;
+	return fd;
+
+close_fd:
+	q->mem = NULL;
+	close(fd);
+	return -ENOMEM;
+}
+
+static int
+fake_queue_create(void *arg, uint64_t bond, uint32_t depth, uint32_t features, void **queue,
+		int *fd)
+{
+	struct fake_owner *fo = arg;
+	struct fake_queue *q = fo->queue;
+
+	if (bond != FAKE_BOND)
+		return -ENOENT;
+	while (q->mem != NULL)
+		if (++q == fo->queue + FAKE_QUEUES)
+			return -ENOSPC;
+	*fd = memory_make(fo, q, depth, features);
+	if (*fd < 0)
+		return *fd;
+	*queue = q;
+	count(&fo->created);
+	return 0;
+}
+
+static int
+fake_queue_destroy(void *arg, void *queue)
+{
+	struct fake_owner *fo = arg;
+	struct fake_queue *q = queue;
+
+	if (is_busy(fo))
+		return -EBUSY;
+	munmap(q->mem, q->size);
+	q->mem = NULL;
+	count(&fo->destroyed);
+	return 0;
+}
+
+static void
+fake_doorbell(void *arg)
+{
+	count(&((struct fake_owner *)arg)->doorbells);
+}
+
+static void
+fake_process_gone(void *arg, uint64_t bond)
+{
+	struct fake_owner *fo = arg;
+
+	fo->gone_bond = bond;
+	count(&fo->gone);
+}
+
+static bool
+fake_tick(void *arg)
+{
+	struct fake_owner *fo = arg;
+
+	count(&fo->ticks);
+	return fake_count(&fo->ticks) < __atomic_load_n(&fo->ticks_wanted, __ATOMIC_RELAXED);
+}
+
+struct fake_owner *
+fake_owner_create(void)
+{
+	struct fake_owner *fo = calloc(1, sizeof(*fo));
+	const char *tmp = getenv("TMPDIR");
+
+	if (fo == NULL)
+		return NULL;
+	if (tmp == NULL || strlen(tmp) > 32)
+		tmp = "/tmp";
+	snprintf(fo->dir, sizeof(fo->dir), "%s/svm-test-XXXXXX", tmp);
+	if (mkdtemp(fo->dir) == NULL) {
+		free(fo);
+		return NULL;
+	}
+	snprintf(fo->path, sizeof(fo->path), "%s/sock", fo->dir);
+	return fo;
+}
+
+int
+fake_owner_start(struct fake_owner *fo, uint32_t idle_us)
+{
+	static const struct svm_server_ops ops = {
+		.bind = fake_bind,
+		.unbind = fake_unbind,
+		.queue_create = fake_queue_create,
+		.queue_destroy = fake_queue_destroy,
+		.doorbell = fake_doorbell,
+		.process_gone = fake_process_gone,
+		.tick = fake_tick,
+	};
+	const struct svm_server_conf conf = {
+		.path = fo->path,
+		.max_workers = 4,
+		.max_queues = FAKE_QUEUES,
+		.max_depth = 1024,
+		.idle_us = idle_us,
+	};
+
+	return svm_server_create(&conf, &ops, fo, &fo->server);
+}
+
+struct fake_owner *
+fake_owner_serving(uint32_t idle_us)
+{
+	struct fake_owner *fo = fake_owner_create();
+
+	if (fo != NULL && fake_owner_start(fo, idle_us) != 0) {
+		fake_owner_destroy(fo);
+		fo = NULL;
+	}
+	return fo;
+}
+
+void
+fake_owner_stop(struct fake_owner *fo)
+{
+	svm_server_destroy(fo->server);
+	fo->server = NULL;
+}
+
+void
+fake_owner_destroy(struct fake_owner *fo)
+{
+	fake_owner_stop(fo);
+	unlink(fo->path);
+	rmdir(fo->dir);
+	free(fo);
+}
+
+static void
+nap(void)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	nanosleep(&ms, NULL);
+}
+
+bool
+fake_wait_for(const int *counter, int value)
+{
+	int i;
+
+	for (i = 0; i != FAKE_BOUND_MS && fake_count(counter) < value; i++)
+		nap();
+	return fake_count(counter) >= value;
+}
+
+bool
+fake_wait_workers(const struct fake_owner *fo, uint32_t n)
+{
+	int i;
+
+	for (i = 0; i != FAKE_BOUND_MS && svm_server_workers(fo->server) != n; i++)
+		nap();
+	return svm_server_workers(fo->server) == n;
+}
+
+int
+raw_connect(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (sock < 0)
+		return -errno;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	if (connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
+		const int rc = -errno;
+
+		close(sock);
+		return rc;
+	}
+	return sock;
+}
+
+int
+raw_send(int sock, const void *msg, size_t len)
+{
+	const ssize_t n = send(sock, msg, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	return n < 0 ? -errno : 0;
+}
+
+int
+raw_recv(int sock, union svm_msg *msg)
+{
+	struct pollfd pfd = { .fd = sock, .events = POLLIN };
+	ssize_t n;
+
+	memset(msg, 0, sizeof(*msg));
+	if (poll(&pfd, 1, FAKE_BOUND_MS) <= 0)
+		return -ETIMEDOUT;
+	n = recv(sock, msg, sizeof(*msg), MSG_DONTWAIT);
+	return n < 0 ? -errno : (int)n;
+}
+
+int
+raw_ask(int sock, union svm_msg *msg)
+{
+	const int rc = raw_send(sock, msg, msg->hdr.len);
+
+	return rc != 0 ? rc : raw_recv(sock, msg);
+}
+
+int
+raw_ready(const char *path)
+{
+	union svm_msg msg;
+	const int sock = raw_connect(path);
+
+	if (sock < 0)
+		return sock;
+	svm_msg_init(&msg, SVM_MSG_HELLO, 1, 1);
+	msg.hello.version_min = 1;
+	msg.hello.version_max = 1;
+	if (raw_ask(sock, &msg) != sizeof(msg.hello_reply) || msg.hello_reply.status != 0) {
+		close(sock);
+		return -EPROTO;
+	}
+	return sock;
+}
+
+int
+raw_bind(int sock, uint64_t user, uint64_t *token)
+{
+	union svm_msg msg;
+
+	svm_msg_init(&msg, SVM_MSG_BIND, 1, 2);
+	msg.bind.user = user;
+	if (raw_ask(sock, &msg) != sizeof(msg.bind_reply) ||
+			msg.hdr.type != SVM_MSG_BIND_REPLY || msg.hdr.seq != 2)
+		return -EPROTO;
+	if (token != NULL)
+		*token = msg.bind_reply.token;
+	return msg.bind_reply.status;
+}
+
+int
+raw_queue(int sock, uint64_t token, uint32_t depth, uint32_t features)
+{
+	union svm_msg msg;
+
+	svm_msg_init(&msg, SVM_MSG_QUEUE_CREATE, 1, 3);
+	msg.queue_create.token = token;
+	msg.queue_create.depth = depth;
+	msg.queue_create.features = features;
+	if (raw_ask(sock, &msg) != sizeof(msg.queue_create_reply) ||
+			msg.hdr.type != SVM_MSG_QUEUE_CREATE_REPLY)
+		return -EPROTO;
+	return msg.queue_create_reply.status;
+}
+
+int
+raw_queue_destroy(int sock, uint32_t queue)
+{
+	union svm_msg msg;
+
+	svm_msg_init(&msg, SVM_MSG_QUEUE_DESTROY, 1, 4);
+	msg.queue_destroy.queue = queue;
+	if (raw_ask(sock, &msg) != sizeof(msg.status) ||
+			msg.hdr.type != SVM_MSG_QUEUE_DESTROY_REPLY)
+		return -EPROTO;
+	return msg.status.status;
+}
+
+int
+raw_unbind(int sock)
+{
+	union svm_msg msg;
+
+	svm_msg_init(&msg, SVM_MSG_UNBIND, 1, 5);
+	if (raw_ask(sock, &msg) != sizeof(msg.status) || msg.hdr.type != SVM_MSG_UNBIND_REPLY)
+		return -EPROTO;
+	return msg.status.status;
+}
+
+bool
+raw_refused(int sock, int status)
+{
+	union svm_msg msg;
+
+	return raw_recv(sock, &msg) == sizeof(msg.status) && msg.hdr.type == SVM_MSG_ERROR &&
+		msg.status.status == status && raw_recv(sock, &msg) == 0;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Benchmarks: one CSV line for each point.
+ *
+ * A point has two sides, what is measured and its baseline. Both run in this
+ * process, on the same addresses in the same order and on the same cores, in
+ * turns (A B A B), so that a change of the machine's mood meets both. The
+ * figure is the median over the rounds of a round's time per operation; p99 is
+ * over all samples, of PERF_SAMPLE operations each. A warm-up is not counted.
+ */
+#ifndef PERF_H
+#define PERF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PERF_ROUNDS	9
+#define PERF_SAMPLE	256	/* operations between two looks at the clock */
+
+/** Whether there is a benchmark of this name. */
+bool
+perf_has(const char *name);
+
+/** Print the names. */
+void
+perf_list(void);
+
+/**
+ * Run a benchmark.
+ *
+ * @param csv  File, "-" for standard output.
+ * @return Exit code: 0; 1: it could not be measured.
+ */
+int
+perf_run(const char *name, const char *csv);
+
+/* ---- for the benchmarks ---- */
+
+int
+perf_copy(void);
+
+int
+perf_ring(void);
+
+/** A point's names, as they stand in the CSV. */
+struct perf_point {
+	const char *bench, *tier, *engine, *op;
+	uint32_t size;		/* bytes an operation */
+	uint32_t depth;
+	uint32_t batch;
+	uint32_t producers;
+	const char *footprint;
+	const char *baseline;
+};
+
+/** Collects the samples of one round. */
+struct perf_clock {
+	uint64_t last;		/* TSC */
+	uint64_t *sample;
+	size_t nb, max;
+};
+
+/** A side of a point: do `ops` operations, perf_tick() after each sample. */
+typedef int (*perf_side)(void *ctx, uint64_t ops, struct perf_clock *clock);
+
+/** PERF_SAMPLE operations more are done. */
+void
+perf_tick(struct perf_clock *clock);
+
+/** Start the clock, after what the side had to set up. */
+void
+perf_tick_start(struct perf_clock *clock);
+
+/**
+ * Measure a point and write its line.
+ *
+ * @param ops  In a round, a multiple of PERF_SAMPLE.
+ * @return 0, -errno of a side.
+ */
+int
+perf_measure(const struct perf_point *point, perf_side side, void *ctx,
+		perf_side baseline, void *baseline_ctx, uint64_t ops);
+
+/** A # line in the CSV. */
+void
+perf_remark(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/** Sizes of caches in bytes, with a fallback where the system does not tell. */
+size_t
+perf_l2_size(void);
+
+size_t
+perf_llc_size(void);
+
+#endif /* PERF_H */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What dpdk-test-svm can run: one CUnit suite for each object of the library.
+ *
+ * A suite's function adds its suite to CUnit's registry and returns 0, or -1
+ * when CUnit has no memory. Its tests build their own fixtures.
+ */
+#ifndef SUITES_H
+#define SUITES_H
+
+int test_ring_suite(void);
+int test_copy_suite(void);
+int test_ident_suite(void);
+int test_pasid_suite(void);
+int test_xfer_suite(void);
+int test_lane_suite(void);
+int test_server_suite(void);
+int test_devargs_suite(void);
+int test_dmadev_suite(void);
+int test_dmadev_bonds_suite(void);
+int test_bond_suite(void);
+int test_life_suite(void);
+int test_engine_suite(void);
+int test_queue_suite(void);
+int test_fault_suite(void);
+int test_hostile_suite(void);
+
+struct test_suite {
+	const char *name;
+	int (*add)(void);
+};
+
+/* From the ring up to what crosses processes: the first failure says most. */
+static const struct test_suite test_suites[] = {
+	{ "ring", test_ring_suite },
+	{ "copy", test_copy_suite },
+	{ "ident", test_ident_suite },
+	{ "pasid", test_pasid_suite },
+	{ "xfer", test_xfer_suite },
+	{ "lane", test_lane_suite },
+	{ "server", test_server_suite },
+	{ "devargs", test_devargs_suite },
+	{ "dmadev", test_dmadev_suite },
+	{ "dmadev_bonds", test_dmadev_bonds_suite },
+	{ "bond", test_bond_suite },
+	{ "life", test_life_suite },
+	{ "engine", test_engine_suite },
+	{ "queue", test_queue_suite },
+	{ "fault", test_fault_suite },
+	{ "hostile", test_hostile_suite },
+};
+
+#define TEST_SUITES	(sizeof(test_suites) / sizeof(test_suites[0]))
+
+#endif /* SUITES_H */

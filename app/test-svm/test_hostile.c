@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Workers that mean harm, hang or die: the owner lives on, an honest
+ * neighbour's traffic is right and goes on, and nothing is left behind.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "suites.h"
+
+#define LEN	8192
+
+struct traffic {
+	uint64_t rounds, wrong;
+	int64_t error;
+};
+
+static struct traffic
+traffic_look(struct fx_worker *w, enum wk_cmd cmd)
+{
+	struct wk_rep rep;
+
+	if (fx_try(w, &(struct wk_req){ .cmd = cmd }, &rep) != 0)
+		test_fail("the neighbour does not tell about its traffic");
+	return (struct traffic){ rep.v[0], rep.v[1], (int64_t)rep.v[2] };
+}
+
+/* A worker that copies in its own queue for ever, and checks what it gets. */
+static struct fx_worker *
+neighbour(struct fx *f)
+{
+	struct fx_worker *w = fx_joined(f);
+	const uint64_t q = fx_do(w, WK_QUEUE, 32, 0);
+
+	fx_do(w, WK_TRAFFIC, q, 3000);
+	return w;
+}
+
+/* It does `rounds` more, all of them right. */
+static void
+neighbour_goes_on(struct fx_worker *w, uint64_t rounds)
+{
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	struct traffic t = traffic_look(w, WK_TRAFFIC_LOOK);
+	const uint64_t goal = t.rounds + rounds;
+
+	while (t.rounds < goal && t.error == 0 && fx_now_ms() < end) {
+		fx_idle(w->f);
+		t = traffic_look(w, WK_TRAFFIC_LOOK);
+	}
+	TEST_EQUAL(t.error, 0);
+	TEST_EQUAL(t.wrong, 0);
+	CU_ASSERT(t.rounds >= goal);
+}
+
+static void
+neighbour_ends(struct fx_worker *w)
+{
+	const struct traffic t = traffic_look(w, WK_TRAFFIC_END);
+
+	TEST_EQUAL(t.error, 0);
+	TEST_EQUAL(t.wrong, 0);
+	CU_ASSERT(t.rounds > 0);
+}
+
+/* ---- a queue that is scribbled over ---- */
+
+static void
+check_scribble(uint64_t modes)
+{
+	struct fx *f = fx_begin("timeout_us=200000");
+	struct fx_worker *good, *bad;
+	struct wk_rep rep;
+	int i;
+
+	if (f == NULL)
+		return;
+	good = neighbour(f);
+	bad = fx_joined(f);
+	fx_do(bad, WK_QUEUE, 64, 0);
+	fx_do(bad, WK_QUEUE, 32, 1);
+	fx_do(bad, WK_SCRIBBLE, modes);
+	for (i = 0; i < 20; i++) {
+		neighbour_goes_on(good, 5);
+		fx_check_moves(f, good);
+	}
+	/* It may have hit itself; the device's own end is what counts. */
+	if (fx_try(bad, &(struct wk_req){ .cmd = WK_SCRIBBLE_END }, &rep) == 0)
+		CU_ASSERT(rep.v[0] > 0);
+	fx_kill(bad, SIGKILL);
+	neighbour_goes_on(good, 5);
+	neighbour_ends(good);
+	/* The next one gets a queue that works. */
+	bad = fx_joined(f);
+	i = fx_do(bad, WK_QUEUE, 64, 0);
+	TEST_STATUS(fx_worker_op(bad, i, RTE_SVM_OP_NOP, 0, 0, 0, 0).status, RTE_SVM_ST_OK);
+}
+
+static void
+test_hostile_random_bytes_harm_nobody(void)
+{
+	check_scribble(WK_SCRIBBLE_BYTES);
+}
+
+static void
+test_hostile_random_descriptors_harm_nobody(void)
+{
+	check_scribble(WK_SCRIBBLE_DESC);
+}
+
+static void
+test_hostile_random_header_harms_nobody(void)
+{
+	check_scribble(WK_SCRIBBLE_HDR | WK_SCRIBBLE_DESC);
+}
+
+static void
+test_hostile_random_completions_harm_nobody(void)
+{
+	check_scribble(WK_SCRIBBLE_CPL | WK_SCRIBBLE_DESC);
+}
+
+static void
+test_hostile_punched_queue_harms_nobody(void)
+{
+	check_scribble(WK_SCRIBBLE_HOLES | WK_SCRIBBLE_DESC);
+}
+
+static void
+test_hostile_everything_harms_nobody(void)
+{
+	check_scribble(WK_SCRIBBLE_BYTES | WK_SCRIBBLE_DESC | WK_SCRIBBLE_HDR |
+		WK_SCRIBBLE_CPL | WK_SCRIBBLE_HOLES);
+}
+
+/* ---- memory that does not answer ---- */
+
+/* With an inline engine somebody has to take turns for the workers' queues
+ * while the submitter waits in its own. */
+struct driver {
+	pthread_t thread;
+	struct fx *f;
+	int stop;	/* atomic, relaxed: only ends a loop */
+};
+
+static void *
+driver_main(void *arg)
+{
+	struct driver *d = arg;
+
+	while (!__atomic_load_n(&d->stop, __ATOMIC_RELAXED))
+		fx_idle(d->f);
+	return NULL;
+}
+
+static void
+driver_start(struct driver *d, struct fx *f)
+{
+	d->f = f;
+	d->stop = 0;
+	if (pthread_create(&d->thread, NULL, driver_main, d) != 0)
+		test_fail("pthread_create");
+}
+
+static void
+driver_end(struct driver *d)
+{
+	__atomic_store_n(&d->stop, 1, __ATOMIC_RELAXED);
+	pthread_join(d->thread, NULL);
+}
+
+static struct fx_worker *
+begin_unanswered(uint64_t *mem)
+{
+	struct fx *f = fx_begin("timeout_us=200000");
+	struct fx_worker *w;
+	struct wk_rep rep;
+	int64_t ret;
+
+	if (f == NULL)
+		return NULL;
+	w = fx_bound(f);
+	ret = fx_try(w, &(struct wk_req){ .cmd = WK_UFFD, .a = { LEN } }, &rep);
+	if (ret == -EPERM || ret == -ENOSYS) {
+		test_skip("userfaultfd is not allowed here");
+		return NULL;
+	}
+	TEST_EQUAL(ret, 0);
+	*mem = rep.v[0];
+	return w;
+}
+
+/* The pages come at last: they hold what the worker put there, and keep it. */
+static void
+answer_and_check(struct fx_worker *w, uint64_t mem)
+{
+	const uint64_t seed = fx_do(w, WK_UFFD_ANSWER, mem, LEN);
+	const uint64_t end = fx_now_ms() + 100;
+
+	while (fx_now_ms() < end)
+		fx_idle(w->f);
+	CU_ASSERT(fx_verify(w, mem, LEN, seed, 0));
+}
+
+static void
+test_hostile_unanswered_write_times_out(void)
+{
+	uint64_t mem, seed;
+	struct fx_worker *w = begin_unanswered(&mem), *good;
+	struct rte_svm_result r;
+	struct driver driver;
+	struct rte_svm_stats s;
+	uint64_t before;
+	char *own;
+
+	if (w == NULL)
+		return;
+	good = neighbour(w->f);
+	own = fx_mem_filled(w->f, LEN, &seed);
+	neighbour_goes_on(good, 3);
+	before = traffic_look(good, WK_TRAFFIC_LOOK).rounds;
+	driver_start(&driver, w->f);
+	r = fx_copy(w->f, RTE_SVM_OWNER, (uintptr_t)own, w->bond, mem, LEN);
+	driver_end(&driver);
+	TEST_STATUS(r.status, RTE_SVM_ST_TIMEOUT);
+	TEST_EQUAL(r.done, 0);
+	CU_ASSERT(traffic_look(good, WK_TRAFFIC_LOOK).rounds > before);
+	s = fx_stats(w->f);
+	TEST_EQUAL(s.timeouts, 1);
+	CU_ASSERT(s.lanes_killed >= 1);
+	answer_and_check(w, mem);
+	/* Now it answers, and the bond is as good as before. */
+	r = fx_copy(w->f, RTE_SVM_OWNER, (uintptr_t)own, w->bond, mem, LEN);
+	TEST_STATUS(r.status, RTE_SVM_ST_OK);
+	CU_ASSERT(fx_verify(w, mem, LEN, seed, 0));
+	neighbour_goes_on(good, 3);
+	neighbour_ends(good);
+}
+
+static void
+test_hostile_unanswered_read_times_out(void)
+{
+	uint64_t mem, seed;
+	struct fx_worker *w = begin_unanswered(&mem), *good;
+	struct rte_svm_result r;
+	char *own;
+
+	if (w == NULL)
+		return;
+	good = neighbour(w->f);
+	own = fx_mem_filled(w->f, LEN, &seed);
+	r = fx_copy(w->f, w->bond, mem, RTE_SVM_OWNER, (uintptr_t)own, LEN);
+	TEST_STATUS(r.status, RTE_SVM_ST_TIMEOUT);
+	TEST_EQUAL(r.done, 0);
+	TEST_EQUAL(r.fault_addr, mem);
+	answer_and_check(w, mem);
+	TEST_EQUAL(wk_pattern_check(own, LEN, seed, 0), LEN);
+	neighbour_goes_on(good, 3);
+	neighbour_ends(good);
+}
+
+/* Into an honest worker, out of one that does not answer. */
+static void
+test_hostile_unanswered_source_spares_target(void)
+{
+	uint64_t mem, to, seed;
+	struct fx_worker *w = begin_unanswered(&mem), *b;
+
+	if (w == NULL)
+		return;
+	b = fx_bound(w->f);
+	to = fx_worker_mem(b, LEN, &seed);
+	TEST_STATUS(fx_copy(w->f, w->bond, mem, b->bond, to, LEN).status,
+		RTE_SVM_ST_TIMEOUT);
+	answer_and_check(w, mem);
+	CU_ASSERT(fx_verify(b, to, LEN, seed, 0));
+}
+
+static void
+test_hostile_unanswered_unbind_ends(void)
+{
+	uint64_t mem, seed;
+	struct fx_worker *w = begin_unanswered(&mem);
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	struct rte_svm_result r = { 0 };
+	struct rte_svm_op op = { .op = RTE_SVM_OP_COPY, .len = LEN };
+
+	if (w == NULL)
+		return;
+	op.src = (uintptr_t)fx_mem_filled(w->f, LEN, &seed);
+	op.dst = mem;
+	op.dst_bond = w->bond;
+	TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
+	usleep(20000);
+	TEST_EQUAL(fx_unbind(w->f, w->bond), 0);
+	answer_and_check(w, mem);
+	while (rte_svm_poll(w->f->queue, &r, 1) == 0 && fx_now_ms() < end)
+		fx_idle(w->f);
+	CU_ASSERT(r.status == RTE_SVM_ST_TIMEOUT || r.status == RTE_SVM_ST_BOND_DEAD);
+}
+
+static void
+test_hostile_unanswered_worker_killed_ends(void)
+{
+	uint64_t mem, seed;
+	struct fx_worker *w = begin_unanswered(&mem), *good;
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	struct rte_svm_result r = { 0 };
+	struct rte_svm_op op = { .op = RTE_SVM_OP_COPY, .len = LEN };
+	struct fx *f;
+
+	if (w == NULL)
+		return;
+	f = w->f;
+	good = neighbour(f);
+	op.src = (uintptr_t)fx_mem_filled(f, LEN, &seed);
+	op.dst = mem;
+	op.dst_bond = w->bond;
+	TEST_EQUAL(rte_svm_submit(f->queue, &op, 1), 1);
+	usleep(20000);
+	fx_kill(w, SIGKILL);
+	while (rte_svm_poll(f->queue, &r, 1) == 0 && fx_now_ms() < end)
+		fx_idle(f);
+	CU_ASSERT(r.status != RTE_SVM_ST_OK);
+	neighbour_goes_on(good, 5);
+	neighbour_ends(good);
+}
+
+/* ---- workers that stop or die ---- */
+
+#define BURST	32
+
+static void
+test_hostile_worker_killed_in_copies_loses_nothing(void)
+{
+	struct fx_worker *w = fx_begin_bound(), *good;
+	struct rte_svm_op ops[BURST];
+	struct rte_svm_result r[BURST];
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	bool dead = false;
+	uint64_t mem, seed;
+	struct fx *f;
+	int i, round;
+	char *own;
+
+	if (w == NULL)
+		return;
+	f = w->f;
+	good = neighbour(f);
+	mem = fx_worker_mem(w, BURST * 65536, NULL);
+	own = fx_mem_filled(f, BURST * 65536, &seed);
+	for (i = 0; i < BURST; i++)
+		ops[i] = (struct rte_svm_op){ .op = RTE_SVM_OP_COPY, .cookie = i,
+			.src = (uintptr_t)own + i * 65536, .dst = mem + i * 65536,
+			.dst_bond = w->bond, .len = 65536 };
+	for (round = 0; !dead && fx_now_ms() < end; round++) {
+		if (round == 20)
+			kill(w->pid, SIGKILL);
+		fx_run(f, ops, BURST, r);
+		for (i = 0; i < BURST; i++) {
+			TEST_EQUAL(r[i].cookie, i);
+			CU_ASSERT(r[i].status == RTE_SVM_ST_OK ? r[i].done == 65536 :
+				r[i].status == RTE_SVM_ST_BOND_DEAD && round >= 20);
+		}
+		dead = r[BURST - 1].status == RTE_SVM_ST_BOND_DEAD;
+	}
+	CU_ASSERT(dead);
+	fx_kill(w, SIGKILL);
+	neighbour_goes_on(good, 5);
+	neighbour_ends(good);
+}
+
+static void
+test_hostile_worker_stopped_is_reached(void)
+{
+	struct fx_worker *w = fx_begin_bound();
+	uint64_t mem, seed, out, own_seed;
+	char *own, *back;
+
+	if (w == NULL)
+		return;
+	mem = fx_worker_mem(w, LEN, NULL);
+	out = fx_worker_mem(w, LEN, &seed);
+	own = fx_mem_filled(w->f, LEN, &own_seed);
+	back = fx_mem(w->f, LEN);
+	fx_kill(w, SIGSTOP);
+	TEST_STATUS(fx_copy(w->f, RTE_SVM_OWNER, (uintptr_t)own, w->bond, mem, LEN).status,
+		RTE_SVM_ST_OK);
+	TEST_STATUS(fx_copy(w->f, w->bond, out, RTE_SVM_OWNER, (uintptr_t)back, LEN).status,
+		RTE_SVM_ST_OK);
+	TEST_EQUAL(wk_pattern_check(back, LEN, seed, 0), LEN);
+	fx_kill(w, SIGCONT);
+	CU_ASSERT(fx_verify(w, mem, LEN, own_seed, 0));
+}
+
+static void
+await_no_bond(struct fx *f)
+{
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+
+	while (rte_svm_bond_list(f->dev, NULL, 0) != 0 && fx_now_ms() < end)
+		fx_idle(f);
+	TEST_EQUAL(rte_svm_bond_list(f->dev, NULL, 0), 0);
+}
+
+static unsigned int
+await_fds(struct fx *f, unsigned int goal)
+{
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+
+	while (goal != 0 && fx_count_fds() != goal && fx_now_ms() < end)
+		fx_idle(f);
+	return fx_count_fds();
+}
+
+static void
+test_hostile_worker_killed_with_queue_leaves_nothing(void)
+{
+	struct fx *f = fx_begin("");
+	unsigned int fds = 0;
+	int i;
+
+	if (f == NULL)
+		return;
+	for (i = 0; i < 5; i++) {
+		struct fx_worker *w = neighbour(f);
+
+		neighbour_goes_on(w, 2);
+		fx_kill(w, SIGKILL);
+		await_no_bond(f);
+		/* A lane that the first one needed may stay, with its descriptor. */
+		if (i == 0) {
+			usleep(100000);
+			fds = fx_count_fds();
+		}
+		TEST_EQUAL(await_fds(f, fds), fds);
+	}
+}
+
+static void
+test_hostile_worker_killed_by_pid_leaves_nothing(void)
+{
+	struct fx *f = fx_begin("");
+	unsigned int fds = 0;
+	int i;
+
+	if (f == NULL)
+		return;
+	for (i = 0; i < 5; i++) {
+		struct fx_worker *w = fx_bound(f);
+		const uint64_t bond = w->bond;
+
+		fx_check_moves(f, w);
+		fx_kill(w, SIGKILL);
+		TEST_EQUAL(fx_unbind(f, bond), 0);
+		if (i == 0)
+			fds = fx_count_fds();
+		TEST_EQUAL(await_fds(f, fds), fds);
+	}
+}
+
+static const struct fx_test tests[] = {
+	{ "test_hostile_random_bytes_harm_nobody", test_hostile_random_bytes_harm_nobody,
+		FX_ALL },
+	{ "test_hostile_random_descriptors_harm_nobody",
+		test_hostile_random_descriptors_harm_nobody, FX_ALL },
+	{ "test_hostile_random_header_harms_nobody",
+		test_hostile_random_header_harms_nobody, FX_ONE | FX_INLINE_CMA },
+	{ "test_hostile_random_completions_harm_nobody",
+		test_hostile_random_completions_harm_nobody, FX_ONE | FX_INLINE_CMA },
+	{ "test_hostile_punched_queue_harms_nobody",
+		test_hostile_punched_queue_harms_nobody, FX_ONE | FX_INLINE_CMA },
+	{ "test_hostile_everything_harms_nobody", test_hostile_everything_harms_nobody,
+		FX_ALL },
+	{ "test_hostile_unanswered_write_times_out",
+		test_hostile_unanswered_write_times_out, FX_LANE },
+	{ "test_hostile_unanswered_read_times_out",
+		test_hostile_unanswered_read_times_out, FX_LANE },
+	{ "test_hostile_unanswered_source_spares_target",
+		test_hostile_unanswered_source_spares_target, FX_LANE },
+	{ "test_hostile_unanswered_unbind_ends", test_hostile_unanswered_unbind_ends,
+		FX_THREAD_LANE | FX_SERVICE_LANE },
+	{ "test_hostile_unanswered_worker_killed_ends",
+		test_hostile_unanswered_worker_killed_ends, FX_LANE },
+	{ "test_hostile_worker_killed_in_copies_loses_nothing",
+		test_hostile_worker_killed_in_copies_loses_nothing, FX_ALL },
+	{ "test_hostile_worker_stopped_is_reached",
+		test_hostile_worker_stopped_is_reached, FX_ALL },
+	{ "test_hostile_worker_killed_with_queue_leaves_nothing",
+		test_hostile_worker_killed_with_queue_leaves_nothing, FX_ALL },
+	{ "test_hostile_worker_killed_by_pid_leaves_nothing",
+		test_hostile_worker_killed_by_pid_leaves_nothing, FX_ALL },
+};
+
+int
+test_hostile_suite(void)
+{
+	return fx_add_tests("hostile", tests, sizeof(tests) / sizeof(tests[0]));
+}

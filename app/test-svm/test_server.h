@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The parts of the suite "server". */
+#ifndef TEST_SERVER_H
+#define TEST_SERVER_H
+
+#include <stddef.h>
+
+#include <CUnit/CUnit.h>
+
+struct test_server_row {
+	const char *name;
+	void (*run)(void);
+};
+
+/** Add tests to the suite. @return 0, -1. */
+int
+test_server_add(CU_pSuite suite, const struct test_server_row *rows, size_t nb);
+
+/** Add what is about the socket, ends and limits. @return 0, -1. */
+int
+test_server_lives_add(CU_pSuite suite);
+
+/** Add what is about the worker's library. @return 0, -1. */
+int
+test_server_worker_add(CU_pSuite suite);
+
+/** Add what is about owners that cannot be trusted. @return 0, -1. */
+int
+test_server_stranger_add(CU_pSuite suite);
+
+/** Add what is about watches and ticks. @return 0, -1. */
+int
+test_server_watch_add(CU_pSuite suite);
+
+#endif /* TEST_SERVER_H */

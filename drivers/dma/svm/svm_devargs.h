@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The devargs of `--vdev svm0,...`: one table says which keys there are and
+ * what each may be; SVM_DEVARGS shows the same to dpdk-pmdinfo.
+ */
+#ifndef SVM_DEVARGS_H
+#define SVM_DEVARGS_H
+
+#include "rte_svm_pmd.h"
+
+#define SVM_DEVARGS \
+	"engine=thread|inline|service " \
+	"core=<cpu> " \
+	"queues=<1-65535> " \
+	"depth=<32-32768> " \
+	"tier=auto|cma " \
+	"cma=lane|inline|privileged " \
+	"timeout_us=<1000-60000000> " \
+	"idle_us=<0-1000000> " \
+	"socket=<path>|none " \
+	"max_bonds=<1-65535>"
+
+/**
+ * Fill a device's settings from its devargs, defaults where they are silent.
+ * A wrong key or value is logged in one line that names it and what is
+ * allowed.
+ *
+ * @param name
+ *   Name of the vdev, shorter than RTE_SVM_NAME_LEN.
+ * @param args
+ *   The devargs; NULL and "" are none.
+ * @return
+ *   0; -EINVAL.
+ */
+int
+svm_devargs_parse(const char *name, const char *args, struct svm_dev_conf *conf);
+
+#endif /* SVM_DEVARGS_H */

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * The owner's side of dpdk-svm.
+ *
+ * A DPDK process, the *owner*, holds a DMA device. It binds the address
+ * spaces of other processes, the *workers*, to the device; each binding is a
+ * *bond* and has a PASID. Descriptors then name a bond and an address in it,
+ * and the engine copies, fills and compares at the workers' own virtual
+ * addresses: malloc, stack, anything, with no registration.
+ *
+ * @code
+ *   --vdev svm0                        the device appears (a dmadev, too)
+ *   rte_svm_get_dev_id("svm0")
+ *   rte_svm_start(dev)                 or rte_dma_start() on the dmadev
+ *   rte_svm_bind(dev, pid, &bond)      B's address space gets a PASID
+ *   rte_svm_queue_create(dev, 256, &q)
+ *   rte_svm_submit(q, ops, n)          hot path: no lock, no allocation
+ *   rte_svm_poll(q, results, n)        completions, in submission order
+ *   rte_svm_queue_destroy(q)
+ *   rte_svm_unbind(dev, bond)          waits for what is in flight
+ * @endcode
+ *
+ * The same engine stands behind the dmadev of the same name; there,
+ * rte_svm_vchan_attach() says which bonds a vchan moves data between.
+ *
+ * Bonds. A bond belongs to an *address space*, not to a pid: when the worker
+ * exits or calls exec, the bond is dead, and what names it completes with
+ * #RTE_SVM_ST_BOND_DEAD. Bond ids are never reused. Bond 0 is the owner.
+ *
+ * Permission is the kernel's: a worker can be bound when the kernel's ptrace
+ * attach check lets a task *with the worker's own user, groups and
+ * capabilities* reach it, and when the owner could itself.
+ *
+ * Return values are 0 (or a count) and -errno:
+ *
+ * | errno      | means                                                       |
+ * |------------|-------------------------------------------------------------|
+ * | -EINVAL    | an argument out of its range; a device or bond id not known |
+ * | -ENODEV    | no device with this id or name                              |
+ * | -ESRCH     | no such process                                             |
+ * | -EPERM     | the kernel's ptrace check refuses this process              |
+ * | -ENOENT    | no such bond: never given, or given back                    |
+ * | -EEXIST    | this address space is bound already                         |
+ * | -ENOSPC    | no PASID, vchan or queue is left                            |
+ * | -EBUSY     | something is in flight that could not be ended in time      |
+ * | -ENOMEM    | no memory                                                   |
+ * | -ENOTSUP   | this form of engine cannot do it (no service core, ...)     |
+ * | -ETIMEDOUT | the worker's memory did not answer within timeout_us        |
+ *
+ * Waits are bounded: what is in flight ends within twice timeout_us and 2 s, or
+ * the call says -EBUSY. An access whose task is ready to run but gets no core is
+ * given up to 16 times timeout_us before it counts as one that does not answer.
+ *
+ * Threads. Control functions may be called from any thread, also at the same
+ * time. A queue belongs to one thread at a time.
+ */
+#ifndef RTE_SVM_H
+#define RTE_SVM_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The owner itself, wherever a bond is named. */
+#define RTE_SVM_OWNER		UINT64_C(0)
+#define RTE_SVM_NAME_LEN	64
+#define RTE_SVM_PATH_LEN	108
+/** Segments in one scatter-gather operation. */
+#define RTE_SVM_SG_MAX		16
+/** Bytes in one operation, or in one segment. */
+#define RTE_SVM_LEN_MAX		0x40000000u
+
+/** Where the engine runs. */
+enum rte_svm_engine {
+	RTE_SVM_ENGINE_THREAD,	/**< a polling thread of the device */
+	RTE_SVM_ENGINE_INLINE,	/**< the submitting lcore, at submit */
+	RTE_SVM_ENGINE_SERVICE,	/**< a DPDK service core */
+};
+
+/** How CMA (process_vm_readv and writev) runs. */
+enum rte_svm_cma {
+	RTE_SVM_CMA_LANE,	/**< in killable tasks with the worker's rights */
+	RTE_SVM_CMA_INLINE,	/**< in the poll loop, with the owner's rights */
+	RTE_SVM_CMA_PRIVILEGED,	/**< in killable tasks with the owner's rights */
+};
+
+/** How a bond's memory is reached. */
+enum rte_svm_tier {
+	RTE_SVM_TIER_DIRECT,	/**< the owner's own memory */
+	RTE_SVM_TIER_CMA,	/**< process_vm_readv and process_vm_writev */
+};
+
+/** What rte_svm_info_get() tells. */
+struct rte_svm_info {
+	char name[RTE_SVM_NAME_LEN];
+	char socket[RTE_SVM_PATH_LEN];	/**< where workers connect; "" for none */
+	enum rte_svm_engine engine;
+	enum rte_svm_cma cma;
+	int16_t dma_dev_id;		/**< the dmadev of the same name, -1 for none */
+	int numa_node;
+	uint32_t max_bonds;
+	uint32_t nb_bonds;		/**< bonds that exist now */
+	uint32_t depth;			/**< slots of a worker's queue at the most */
+	uint32_t timeout_us;		/**< bound of one access to foreign memory */
+	uint32_t idle_us;		/**< the engine sleeps after this; 0 for never */
+	uint8_t started;
+};
+
+/** Life of a bond. */
+enum rte_svm_bond_state {
+	RTE_SVM_BOND_ACTIVE,
+	RTE_SVM_BOND_DRAINING,	/**< no new work; what is in flight ends */
+	RTE_SVM_BOND_DEAD,	/**< the worker exited or called exec */
+};
+
+/** What rte_svm_bond_info_get() tells. */
+struct rte_svm_bond_info {
+	uint64_t bond;
+	uint64_t user;		/**< value the worker gave at bind, 0 otherwise; not checked */
+	uint64_t ops;		/**< operations that named this bond and ended */
+	uint64_t bytes_in;	/**< bytes written into the worker */
+	uint64_t bytes_out;	/**< bytes read out of the worker */
+	uint64_t faults;	/**< operations that ended in a page fault here */
+	uint32_t pasid;
+	pid_t pid;
+	enum rte_svm_bond_state state;
+	enum rte_svm_tier tier;
+	uint8_t by_socket;	/**< 1: the worker asked for it, 0: rte_svm_bind() */
+};
+
+/** Operations. */
+enum rte_svm_opcode {
+	RTE_SVM_OP_NOP = 0,
+	RTE_SVM_OP_COPY = 1,		/**< src -> dst */
+	RTE_SVM_OP_COPY_SG = 2,		/**< segs[0..nb_segs), one result for all */
+	RTE_SVM_OP_FILL = 3,		/**< pattern, every 8 bytes -> dst */
+	RTE_SVM_OP_COMPARE = 4,		/**< src against dst */
+	RTE_SVM_OP_COMPARE_PATTERN = 5,	/**< src against pattern */
+};
+
+/** Start only when every operation before it in the queue is done. */
+#define RTE_SVM_OP_F_FENCE	0x01
+
+/** One piece of RTE_SVM_OP_COPY_SG. */
+struct rte_svm_seg {
+	uint64_t src;
+	uint64_t dst;
+	uint32_t len;		/**< bytes, 1 to RTE_SVM_LEN_MAX */
+};
+
+/** One operation for rte_svm_submit(). Fields it does not use are ignored. */
+struct rte_svm_op {
+	enum rte_svm_opcode op;
+	uint32_t flags;		/**< RTE_SVM_OP_F_* */
+	uint64_t src;		/**< address in src_bond */
+	uint64_t dst;		/**< address in dst_bond */
+	uint64_t src_bond;	/**< RTE_SVM_OWNER, or a bond */
+	uint64_t dst_bond;
+	uint32_t len;		/**< bytes, 1 to RTE_SVM_LEN_MAX */
+	uint32_t nb_segs;	/**< 1 to RTE_SVM_SG_MAX */
+	const struct rte_svm_seg *segs;	/**< read during the call only */
+	uint64_t pattern;
+	uint64_t cookie;	/**< comes back in the result and in fault records */
+};
+
+/** How an operation ended. */
+enum rte_svm_status {
+	RTE_SVM_ST_OK = 0,
+	RTE_SVM_ST_PAGE_FAULT = 1,	/**< fault_addr does not resolve */
+	RTE_SVM_ST_MISMATCH = 2,	/**< compare: differs at src address fault_addr */
+	RTE_SVM_ST_BAD_OP = 3,
+	RTE_SVM_ST_BAD_DESC = 4,
+	RTE_SVM_ST_BAD_LEN = 5,		/**< 0, too long, or it wraps */
+	RTE_SVM_ST_BAD_SPACE = 6,	/**< no such bond or window */
+	RTE_SVM_ST_BOND_DEAD = 7,	/**< the process exited, called exec, or was unbound */
+	RTE_SVM_ST_DENIED = 8,		/**< the kernel refused the access */
+	RTE_SVM_ST_TIMEOUT = 9,		/**< the memory did not answer in timeout_us */
+	RTE_SVM_ST_ABORTED = 10,	/**< the device stopped first */
+	RTE_SVM_ST_NO_MEMORY = 11,
+};
+
+/** One completion. */
+struct rte_svm_result {
+	uint64_t cookie;
+	uint64_t fault_addr;	/**< first address not done, 0 when OK */
+	uint32_t done;		/**< bytes done, exact; compare: bytes equal */
+	enum rte_svm_status status;
+};
+
+/** An unrecoverable fault, as rte_svm_fault_poll() reports it. */
+struct rte_svm_fault {
+	uint64_t bond;		/**< bond of the address; RTE_SVM_OWNER for the owner's */
+	uint64_t addr;
+	uint64_t cookie;	/**< of the operation */
+	uint32_t pasid;
+	uint8_t write;		/**< 1: a store */
+	uint8_t status;		/**< enum rte_svm_status */
+};
+
+/** Counters of a device, since it was made or reset. */
+struct rte_svm_stats {
+	uint64_t ops;		/**< operations completed, whatever the status */
+	uint64_t errors;	/**< of these, not RTE_SVM_ST_OK */
+	uint64_t bytes;		/**< bytes copied and filled */
+	uint64_t moves;		/**< pieces moved: 1 for a plain copy, n for n segments */
+	uint64_t faults;	/**< fault records posted */
+	uint64_t faults_lost;	/**< of these, dropped because nobody polled */
+	uint64_t timeouts;
+	uint64_t cma_batches;	/**< groups handed to a lane, or run inline */
+	uint64_t cma_calls;	/**< process_vm_* calls made */
+	uint64_t cma_pieces;	/**< pieces these calls carried */
+	uint64_t lanes_made;
+	uint64_t lanes_killed;	/**< because they did not come back in time */
+};
+
+struct rte_svm_queue;
+
+/** Number of devices in this process. Any thread. */
+uint16_t
+rte_svm_dev_count(void);
+
+/**
+ * Id of a device by name. Any thread.
+ *
+ * @param name
+ *   Name of the vdev, "svm0".
+ * @return
+ *   Id, 0 or more; -ENODEV when there is none; -EINVAL when name is NULL.
+ */
+int
+rte_svm_get_dev_id(const char *name);
+
+/**
+ * Describe a device. Any thread.
+ *
+ * @return
+ *   0, -ENODEV, -EINVAL when info is NULL.
+ */
+int
+rte_svm_info_get(uint16_t dev_id, struct rte_svm_info *info);
+
+/**
+ * Start the engine. Counted: each start needs a stop. rte_dma_start() and
+ * rte_dma_stop() on the dmadev count here as well. Any thread.
+ *
+ * @return
+ *   0; -ENODEV; -ENOTSUP: engine=service and there is no service core; -errno
+ *   of thread creation.
+ */
+int
+rte_svm_start(uint16_t dev_id);
+
+/**
+ * Stop the engine. What has been taken from the queues is finished; the rest
+ * waits for the next start. Any thread.
+ *
+ * @return
+ *   0; -ENODEV; -EINVAL: not started; -EBUSY: an access could not be ended in
+ *   time, the engine has stopped all the same.
+ */
+int
+rte_svm_stop(uint16_t dev_id);
+
+/**
+ * Bind a process's address space, without its cooperation. Any thread.
+ *
+ * The access is tried for real: with `cma=lane`, by a task with the worker's
+ * own rights. Nothing remains of a refused call.
+ *
+ * @param pid
+ *   A process of this pid namespace; not the owner itself.
+ * @param bond
+ *   Out: id of the bond, for rte_svm_unbind().
+ * @return
+ *   0; -ENODEV; -EINVAL: pid <= 0, or the owner's own, or bond is NULL;
+ *   -ESRCH: no such process, or it is a zombie or a kernel thread;
+ *   -EPERM: the kernel's check refuses (another user, not dumpable, Yama):
+ *   the log line says which; -EEXIST: bound already;
+ *   -ENOSPC: max_bonds are bound; -ETIMEDOUT; -ENOMEM.
+ */
+int
+rte_svm_bind(uint16_t dev_id, pid_t pid, uint64_t *bond);
+
+/**
+ * End a bond. New operations that name it complete with BOND_DEAD at once;
+ * the call returns when none is in flight any more, so that nothing touches
+ * the worker's memory afterwards. Bonds that workers asked for by socket can
+ * be ended, too. Any thread, but the one that has to run an inline engine or
+ * a service meanwhile.
+ *
+ * @return
+ *   0; -ENODEV; -EINVAL: bond is RTE_SVM_OWNER; -ENOENT: never given, or
+ *   given back; -EBUSY: something in flight could not be ended in
+ *   time: the bond stays draining, call again.
+ */
+int
+rte_svm_unbind(uint16_t dev_id, uint64_t bond);
+
+/**
+ * Describe a bond. Any thread.
+ *
+ * @return
+ *   0; -ENODEV; -EINVAL: info is NULL; -ENOENT.
+ */
+int
+rte_svm_bond_info_get(uint16_t dev_id, uint64_t bond, struct rte_svm_bond_info *info);
+
+/**
+ * List the bonds, oldest PASID first. Any thread.
+ *
+ * @param bonds
+ *   Out: at most n ids. May be NULL when n is 0.
+ * @return
+ *   How many bonds there are, more than n perhaps; -ENODEV.
+ */
+int
+rte_svm_bond_list(uint16_t dev_id, uint64_t *bonds, uint32_t n);
+
+/**
+ * Move a vchan of the dmadev to other bonds. The vchan may be started; it
+ * must be idle: every operation enqueued has been completed and gathered.
+ * Call it from the thread that uses the vchan.
+ *
+ * The vchan's direction stays: a side that is memory (MEM) must be
+ * RTE_SVM_OWNER, a side that is a device (DEV) may be either.
+ *
+ * @return
+ *   0; -ENODEV; -EINVAL: no such vchan, or a bond on a side that is the
+ *   owner's; -ENOENT: no such bond; -EBUSY: not idle.
+ */
+int
+rte_svm_vchan_attach(uint16_t dev_id, uint16_t vchan, uint64_t src_bond,
+		uint64_t dst_bond);
+
+/**
+ * Make a queue for operations between any bonds. Any thread.
+ *
+ * @param depth
+ *   Operations that may be in flight: a power of two, 32 to 32768.
+ * @param queue
+ *   Out: the queue; one thread at a time submits to it and polls it.
+ * @return
+ *   0; -ENODEV; -EINVAL: depth, or queue is NULL; -ENOSPC; -ENOMEM.
+ */
+int
+rte_svm_queue_create(uint16_t dev_id, uint32_t depth, struct rte_svm_queue **queue);
+
+/**
+ * Free a queue. What is in flight is ended first, as in rte_svm_unbind().
+ *
+ * @return
+ *   0; -EINVAL: queue is NULL; -EBUSY: something in flight could not be ended
+ *   in time: the queue still exists, call again.
+ */
+int
+rte_svm_queue_destroy(struct rte_svm_queue *queue);
+
+/**
+ * Submit operations. Hot path: wait-free, no allocation, no system call with
+ * engine=thread or service; with engine=inline the work itself is done here.
+ *
+ * @return
+ *   How many were taken, in order, 0 when the queue is full; -EINVAL when the
+ *   first one has nb_segs out of range (later ones end the count before it).
+ *   Every other mistake in an operation comes back as its result.
+ */
+int
+rte_svm_submit(struct rte_svm_queue *queue, const struct rte_svm_op *ops, uint32_t n);
+
+/**
+ * Gather results, in submission order. Hot path, never waits.
+ *
+ * @return
+ *   How many results were stored, 0 to n.
+ */
+int
+rte_svm_poll(struct rte_svm_queue *queue, struct rte_svm_result *results, uint32_t n);
+
+/**
+ * Drive the workers' queues once. Needed only with engine=inline, where no
+ * thread of the device does it; elsewhere it does nothing. Any thread; calls
+ * at the same time share the work.
+ *
+ * @return
+ *   Descriptors taken and completions written, 0 when there was nothing to do;
+ *   -ENODEV.
+ */
+int
+rte_svm_progress(uint16_t dev_id);
+
+/**
+ * Take fault records, oldest first. Never waits; one thread at a time.
+ * Records are dropped, and counted, when 1,024 are waiting.
+ *
+ * @return
+ *   How many records were stored, 0 to n; -ENODEV.
+ */
+int
+rte_svm_fault_poll(uint16_t dev_id, struct rte_svm_fault *faults, uint32_t n);
+
+/** Counters of a device. Any thread. @return 0, -ENODEV, -EINVAL. */
+int
+rte_svm_stats_get(uint16_t dev_id, struct rte_svm_stats *stats);
+
+/** Set the counters of a device to 0. Any thread. @return 0, -ENODEV. */
+int
+rte_svm_stats_reset(uint16_t dev_id);
+
+/** Name of a status, "PAGE_FAULT"; "?" for an unknown one. Never NULL. */
+const char *
+rte_svm_status_name(enum rte_svm_status status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RTE_SVM_H */

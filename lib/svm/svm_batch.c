@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The life of a batch: legs, lanes, deadlines, and what its operations get. */
+#include <errno.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_cycles.h>
+
+#include "svm_batch.h"
+#include "svm_copy.h"
+#include "svm_engine.h"
+
+/* How long a hand-over waits for its lane before the engine polls on. */
+#define GRACE_NS	200000u
+/* ... and when there is nothing else to do. */
+#define REST_NS		50000u
+/* A lane still busy after this is blocked: no more waiting for it, just looking. */
+#define REST_US		2000u
+/* What an operation gets by itself after a batch with it timed out. */
+#define ALONE_DIV	16u
+#define ALONE_MIN_US	10000u
+/* Deadlines that a lane may miss because it got no core. */
+#define EXTEND_MAX	16u
+/* Parked operations of busy bonds that a turn looks past, for one it can start. */
+#define SKIP_MAX	64u
+/* Lanes that may die under an operation before it is given up. */
+#define RETRIES_MAX	3u
+
+static void
+op_end(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
+{
+	q->nb_issued--;
+	svm_op_finish(e, op);
+}
+
+/* ---- legs ---- */
+
+static enum svm_leg
+leg_first(const struct svm_batch *b)
+{
+	return b->src != NULL ? SVM_LEG_READ_SRC :
+		b->compare ? SVM_LEG_READ_DST : SVM_LEG_WRITE_DST;
+}
+
+static enum svm_leg
+leg_next(const struct svm_batch *b)
+{
+	if (b->leg != SVM_LEG_READ_SRC || b->dst == NULL)
+		return SVM_LEG_END;
+	return b->compare ? SVM_LEG_READ_DST : SVM_LEG_WRITE_DST;
+}
+
+static struct svm_bond *
+leg_bond(const struct svm_batch *b)
+{
+	return b->leg == SVM_LEG_READ_SRC ? b->src : b->dst;
+}
+
+/* Describe the leg's transfers. False: there is nothing to move. */
+static bool
+leg_prepare(struct svm_batch *b)
+{
+	const struct svm_bond *bond = leg_bond(b);
+	const bool first = b->leg == leg_first(b);
+	uint32_t i, tag = 0;
+
+	b->job.pid = bond->ident.pid;
+	b->job.pidfd = bond->ident.pidfd;
+	b->job.memfd = bond->ident.memfd;
+	b->job.write = b->leg == SVM_LEG_WRITE_DST;
+	b->job.xfer = b->xfers;
+	b->job.nb = 0;
+	for (i = 0; i != b->nb_pieces; i++) {
+		struct svm_piece *p = &b->pieces[i];
+		/* Write out only what was read in; the bounce buffer may hold
+		 * another worker's bytes behind it. */
+		const uint32_t len = b->leg == SVM_LEG_WRITE_DST && !first ?
+				p->done : p->len;
+
+		if (i != 0 && p->op != p[-1].op)
+			tag++;
+		if (len == 0)
+			continue;
+		b->xfers[b->job.nb] = (struct svm_xfer){
+			.remote = b->leg == SVM_LEG_READ_SRC ? p->src : p->dst,
+			.local = b->leg == SVM_LEG_READ_DST ? p->dst_at : p->src_at,
+			.len = len,
+			.tag = tag,
+		};
+		b->piece_of[b->job.nb++] = i;
+	}
+	return b->job.nb != 0;
+}
+
+/* Whether the owner's side of a transfer is what faulted at its byte `done`. */
+static bool
+local_faulted(const struct svm_batch *b, const struct svm_xfer *x)
+{
+	uint8_t *at = x->local + x->done;
+	uint8_t byte;
+
+	if (x->status != SVM_ST_PAGE_FAULT || (at >= b->bounce &&
+			at < b->bounce + SVM_BOUNCE_LEN))
+		return false;
+	if (svm_copy(&byte, at, 1, NULL) != 1)
+		return true;
+	/* A buffer that is being read into has to be writable; it is this
+	 * operation's until it completes, so its own byte may be put back. */
+	return !b->job.write && svm_copy(at, &byte, 1, NULL) != 1;
+}
+
+static void
+leg_collect(struct svm_engine *e, struct svm_batch *b)
+{
+	struct svm_counters *c = &e->counters;
+	uint32_t i;
+
+	svm_count(&c->cma_batches, 1);
+	svm_count(&c->cma_calls, b->job.nb_calls);
+	svm_count(&c->cma_pieces, b->job.nb);
+	for (i = 0; i != b->job.nb; i++) {
+		const struct svm_xfer *x = &b->xfers[i];
+		struct svm_piece *p = &b->pieces[b->piece_of[i]];
+
+		if (unlikely(x->status == SVM_ST_BOND_DEAD))
+			svm_bond_mark_dead(leg_bond(b));
+		if (b->leg == SVM_LEG_READ_DST) {
+			p->done_dst = x->done;
+			p->status_dst = x->status;
+			continue;
+		}
+		if (x->done != x->len || b->leg == leg_first(b)) {
+			p->status = x->status;
+			/* The side at fault: the remote one, or the owner's. */
+			p->on_dst = (b->leg == SVM_LEG_WRITE_DST) != local_faulted(b, x);
+		}
+		p->done = x->done;
+	}
+}
+
+/* ---- the end of a batch ---- */
+
+/* Both sides are in the owner now: compare as far as they were read. */
+static void
+piece_compare(const struct svm_batch *b, struct svm_piece *p)
+{
+	const uint32_t src_len = b->src != NULL ? p->done : p->len;
+	const uint32_t dst_len = b->dst != NULL ? p->done_dst : p->len;
+	const uint32_t len = RTE_MIN(src_len, dst_len);
+	struct svm_fault_info fault = { 0 };
+	bool equal;
+	size_t done;
+
+	if (p->op->d.op == SVM_OP_COMPARE)
+		done = svm_compare(p->src_at, p->dst_at, len, &equal, &fault);
+	else
+		done = svm_compare_pattern(p->src_at, p->op->d.pattern,
+				b->src != NULL ? p->done : p->len, &equal, &fault);
+	p->done = done;
+	if (!equal) {
+		p->status = fault.hit ? SVM_ST_PAGE_FAULT : SVM_ST_MISMATCH;
+		p->on_dst = fault.hit && b->dst == NULL;
+	} else if (src_len > dst_len && b->dst != NULL) {
+		p->status = p->status_dst;
+		p->on_dst = true;
+	} else {
+		p->on_dst = false;	/* OK, or what reading src said */
+	}
+}
+
+/* Give each operation what its pieces did; unfinished ones go on. */
+static void
+batch_finish(struct svm_engine *e, struct svm_batch *b)
+{
+	struct svm_eq *q = b->q;
+	uint32_t i = 0;
+
+	while (i != b->nb_pieces) {
+		struct svm_op *op = b->pieces[i].op;
+		bool ended = false;
+		uint64_t src, dst;
+
+		for (; i != b->nb_pieces && b->pieces[i].op == op; i++) {
+			struct svm_piece *p = &b->pieces[i];
+
+			if (ended)
+				continue;
+			if (b->compare)
+				piece_compare(b, p);
+			op->done += p->done;
+			svm_count(&e->counters.moves, p->done != 0 && !b->compare);
+			if (p->status == SVM_ST_OK)
+				continue;
+			ended = true;
+			op->status = p->status;
+			op->on_dst = p->on_dst;
+			op->fault_addr = (p->on_dst ? p->dst : p->src) + p->done;
+		}
+		if (ended || svm_op_cursor(q, op, &src, &dst) == 0) {
+			op_end(e, q, op);
+			continue;
+		}
+		op->state = SVM_OP_PARKED;
+		q->nb_issued--;
+		q->nb_parked++;
+		TAILQ_INSERT_HEAD(&q->parked, op, next);
+	}
+}
+
+static void
+batch_free(struct svm_engine *e, struct svm_batch *b)
+{
+	if (b->lane != NULL)
+		svm_lane_put(e->conf.lanes, b->lane);
+	b->lane = NULL;
+	b->state = SVM_BATCH_FREE;
+	e->batches.nb--;
+}
+
+/* Nothing was learnt about what the pieces did: all their operations end alike. */
+static void
+batch_fail(struct svm_engine *e, struct svm_batch *b, uint8_t status)
+{
+	struct svm_op *last = NULL;
+	uint32_t i;
+
+	for (i = 0; i != b->nb_pieces; i++) {
+		struct svm_piece *p = &b->pieces[i];
+
+		if (p->op == last)
+			continue;
+		last = p->op;
+		last->status = status;
+		last->on_dst = b->leg != SVM_LEG_READ_SRC;
+		last->fault_addr = last->on_dst ? p->dst : p->src;
+		op_end(e, b->q, last);
+	}
+	batch_free(e, b);
+}
+
+/*
+ * A batch ended without results. Its operations go back to where the batch
+ * found them, to be tried again.
+ */
+static void
+batch_again(struct svm_engine *e, struct svm_batch *b, bool alone)
+{
+	struct svm_eq *q = b->q;
+	uint32_t i;
+
+	for (i = b->nb_pieces; i-- != 0;) {
+		struct svm_piece *p = &b->pieces[i];
+		struct svm_op *op = p->op;
+
+		if (i != 0 && p[-1].op == op)
+			continue;
+		op->seg = p->seg;
+		op->seg_off = p->seg_off;
+		op->alone = alone;
+		op->retries++;
+		op->state = SVM_OP_PARKED;
+		q->nb_issued--;
+		q->nb_parked++;
+		TAILQ_INSERT_HEAD(&q->parked, op, next);
+	}
+	batch_free(e, b);
+}
+
+static bool
+batch_one_op(const struct svm_batch *b)
+{
+	return b->pieces[0].op == b->pieces[b->nb_pieces - 1].op;
+}
+
+/* ---- running ---- */
+
+static uint64_t
+us_cycles(uint64_t us)
+{
+	return us * rte_get_tsc_hz() / 1000000;
+}
+
+/* Past its deadline, and the lane is gone: nothing touches a buffer any more. */
+static void
+batch_timed_out(struct svm_engine *e, struct svm_batch *b)
+{
+	if (!b->alone && !batch_one_op(b))
+		batch_again(e, b, true);
+	else
+		batch_fail(e, b, SVM_ST_TIMEOUT);
+}
+
+/* Somebody else ended the lane: again with a new one, but not for ever. */
+static void
+batch_lane_died(struct svm_engine *e, struct svm_batch *b)
+{
+	if (b->pieces[0].op->retries < RETRIES_MAX)
+		batch_again(e, b, b->alone);
+	else
+		batch_fail(e, b, SVM_ST_ABORTED);
+}
+
+/* What a leg may take. */
+static uint64_t
+leg_cycles(const struct svm_engine *e, const struct svm_batch *b)
+{
+	const uint64_t us = e->conf.timeout_us;
+
+	return us_cycles(!b->alone ? us :
+		RTE_MAX(us / ALONE_DIV, RTE_MIN(us, ALONE_MIN_US)));
+}
+
+/* Hand the leg to a lane. False: there is none yet, or the batch has ended. */
+static bool
+leg_start(struct svm_engine *e, struct svm_batch *b)
+{
+	int err;
+
+	if (e->conf.lanes == NULL) {
+		svm_xfer_run(&b->job);
+		return true;
+	}
+	b->lane = svm_lane_tryget(e->conf.lanes, &leg_bond(b)->ident.cred, &err);
+	if (b->lane == NULL) {
+		if (err != 0)
+			batch_fail(e, b, err == -EPERM || err == -EACCES ?
+				SVM_ST_DENIED : SVM_ST_NO_MEMORY);
+		return false;
+	}
+	b->started = rte_rdtsc();
+	b->deadline = b->started + leg_cycles(e, b);
+	b->extended = 0;
+	b->state = SVM_BATCH_RUNNING;
+	svm_lane_submit(b->lane, &b->job);
+	svm_lane_wait(b->lane, GRACE_NS);
+	return true;
+}
+
+/* The leg has ended: the next one, or the end. False: the batch has ended. */
+static bool
+leg_done(struct svm_engine *e, struct svm_batch *b)
+{
+	leg_collect(e, b);
+	if (b->lane != NULL)
+		svm_lane_put(e->conf.lanes, b->lane);
+	b->lane = NULL;
+	b->leg = leg_next(b);
+	if (b->leg != SVM_LEG_END && leg_prepare(b)) {
+		b->state = SVM_BATCH_WAIT;
+		return true;
+	}
+	batch_finish(e, b);
+	batch_free(e, b);
+	return false;
+}
+
+/* Take a batch as far as it goes without waiting for its lane again. */
+static void
+batch_advance(struct svm_engine *e, struct svm_batch *b)
+{
+	for (;;) {
+		enum svm_lane_state lane;
+
+		if (b->state == SVM_BATCH_WAIT) {
+			if (!leg_start(e, b))
+				return;
+			if (b->lane == NULL) {
+				if (!leg_done(e, b))
+					return;
+				continue;
+			}
+		}
+		lane = svm_lane_state(b->lane);
+		if (lane == SVM_LANE_DEAD) {
+			if (b->state == SVM_BATCH_KILLING)
+				batch_timed_out(e, b);
+			else
+				batch_lane_died(e, b);
+			return;
+		}
+		if (b->state == SVM_BATCH_KILLING)
+			return;
+		if (lane == SVM_LANE_IDLE) {
+			if (!leg_done(e, b))
+				return;
+			continue;
+		}
+		if (rte_rdtsc() < b->deadline)
+			return;
+		if (b->extended++ < EXTEND_MAX && !svm_lane_blocked(b->lane)) {
+			b->deadline = rte_rdtsc() + leg_cycles(e, b);
+			return;
+		}
+		svm_lane_kill(e->conf.lanes, b->lane);
+		b->state = SVM_BATCH_KILLING;
+	}
+}
+
+static struct svm_batch *
+batch_alloc(struct svm_batch_set *set)
+{
+	uint32_t i;
+
+	for (i = 0; i != set->max; i++)
+		if (set->batch[i].state == SVM_BATCH_FREE)
+			return &set->batch[i];
+	return NULL;
+}
+
+void
+svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
+{
+	struct svm_op *op = TAILQ_FIRST(&q->parked);
+	uint32_t skipped = 0;
+
+	while (op != NULL && skipped != SKIP_MAX) {
+		struct svm_batch *b;
+
+		if (svm_batch_bond_busy(&e->batches, op->src) ||
+				svm_batch_bond_busy(&e->batches, op->dst)) {
+			/* All operations of a worker's queue have the same bond. */
+			if (svm_eq_is_worker(q))
+				return;
+			op = TAILQ_NEXT(op, next);
+			skipped++;
+			continue;
+		}
+		b = batch_alloc(&e->batches);
+		if (b == NULL)
+			return;
+		b->q = q;
+		b->lane = NULL;
+		svm_batch_gather(e, b, op);
+		if (b->nb_pieces != 0) {
+			e->batches.nb++;
+			b->state = SVM_BATCH_WAIT;
+			b->leg = leg_first(b);
+			leg_prepare(b);
+			batch_advance(e, b);
+		}
+		op = TAILQ_FIRST(&q->parked);
+	}
+}
+
+void
+svm_batch_poll(struct svm_engine *e)
+{
+	uint32_t i, left = e->batches.nb;
+
+	for (i = 0; left != 0; i++) {
+		struct svm_batch *b = &e->batches.batch[i];
+
+		if (b->state == SVM_BATCH_FREE)
+			continue;
+		left--;
+		batch_advance(e, b);
+	}
+}
+
+void
+svm_batch_wait(struct svm_engine *e)
+{
+	const uint64_t rest = us_cycles(REST_US);
+	uint32_t i;
+
+	for (i = 0; i != e->batches.max; i++) {
+		struct svm_batch *b = &e->batches.batch[i];
+
+		if (b->state == SVM_BATCH_FREE || b->lane == NULL)
+			continue;
+		if (b->state == SVM_BATCH_KILLING || rte_rdtsc() - b->started < rest) {
+			svm_lane_wait(b->lane, REST_NS);
+			return;
+		}
+	}
+}

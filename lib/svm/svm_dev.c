@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "svm_dev.h"
+#include "svm_log.h"
+#include "svm_trap.h"
+
+RTE_LOG_REGISTER(svm_logtype, lib.svm, NOTICE);
+
+/* Batches that the device's engine may have under way, each with a lane. */
+#define ENGINE_BATCHES	16u
+/* Lanes of a device, stuck ones counted. */
+#define LANES_MAX	128u
+/* A step of taking something from the engine, on the server's thread. */
+#define STEP_TRIES	20u
+#define STEP_US		50u
+
+static pthread_mutex_t devs_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct svm_dev *devs[SVM_DEVS_MAX];
+
+void
+svm_pause_us(uint32_t us)
+{
+	const struct timespec ts = { .tv_nsec = us * 1000L };
+
+	nanosleep(&ts, NULL);
+}
+
+uint64_t
+svm_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * UINT64_C(1000000) + ts.tv_nsec / 1000;
+}
+
+/* ---- registry ---- */
+
+struct svm_dev *
+svm_dev_get(uint16_t id)
+{
+	/* Acquire: pairs with the store in dev_register(). */
+	return id < SVM_DEVS_MAX ? __atomic_load_n(&devs[id], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* Reserve a place; it is filled, and the device visible, at the end of create. */
+static int
+dev_register(struct svm_dev *dev)
+{
+	int ret = -ENOSPC;
+	uint32_t i;
+
+	pthread_mutex_lock(&devs_lock);
+	for (i = 0; i != SVM_DEVS_MAX; i++) {
+		if (devs[i] != NULL && strcmp(devs[i]->conf.name, dev->conf.name) == 0) {
+			ret = -EEXIST;
+			goto unlock;
+		}
+	}
+	for (i = 0; i != SVM_DEVS_MAX; i++) {
+		if (devs[i] == NULL) {
+			dev->id = i;
+			/* Release: the device is whole. */
+			__atomic_store_n(&devs[i], dev, __ATOMIC_RELEASE);
+			ret = 0;
+			break;
+		}
+	}
+unlock:
+	pthread_mutex_unlock(&devs_lock);
+	return ret;
+}
+
+static void
+dev_unregister(struct svm_dev *dev)
+{
+	pthread_mutex_lock(&devs_lock);
+	__atomic_store_n(&devs[dev->id], NULL, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&devs_lock);
+}
+
+uint16_t
+svm_dev_id(const struct svm_dev *dev)
+{
+	return dev->id;
+}
+
+/* ---- what the server asks for ---- */
+
+static int
+serve_bind(void *arg, pid_t pid, uint64_t user, uint64_t *bond)
+{
+	return svm_dev_bind(arg, pid, user, true, bond);
+}
+
+static int
+serve_unbind(void *arg, uint64_t bond)
+{
+	uint32_t i;
+	int ret;
+
+	for (i = 0; (ret = svm_dev_unbind_step(arg, bond)) == -EBUSY &&
+			i != STEP_TRIES; i++) {
+		svm_engine_help(((struct svm_dev *)arg)->engine);
+		svm_pause_us(STEP_US);
+	}
+	/* The owner may have unbound it: given back is given back. */
+	return ret == -ENOENT ? 0 : ret;
+}
+
+static int
+serve_queue_create(void *arg, uint64_t bond, uint32_t depth, uint32_t features,
+		void **queue, int *fd)
+{
+	struct svm_dev *dev = arg;
+	struct svm_eq *eq;
+	uint32_t pasid;
+	int ret;
+
+	ret = svm_bond_table_hold(dev->bonds, bond, &pasid);
+	if (ret < 0)
+		return ret;
+	ret = svm_eq_create(dev->bonds, depth, features, pasid, dev->conf.numa_node,
+			fd, &eq);
+	if (ret < 0) {
+		svm_bond_table_release(dev->bonds, pasid);
+		return ret;
+	}
+	svm_engine_attach(dev->engine, eq);
+	*queue = eq;
+	return 0;
+}
+
+static int
+serve_queue_destroy(void *arg, void *queue)
+{
+	struct svm_dev *dev = arg;
+	struct svm_eq *eq = queue;
+	const uint32_t pasid = eq->self_pasid;
+	uint32_t i;
+
+	for (i = 0; svm_engine_detach(dev->engine, eq) < 0; i++) {
+		if (i == STEP_TRIES)
+			return -EBUSY;
+		svm_pause_us(STEP_US);
+	}
+	svm_eq_destroy(eq);
+	svm_bond_table_release(dev->bonds, pasid);
+	return 0;
+}
+
+static void
+serve_doorbell(void *arg)
+{
+	svm_engine_wake(((struct svm_dev *)arg)->engine);
+}
+
+static void
+serve_process_gone(void *arg, uint64_t bond)
+{
+	struct svm_dev *dev = arg;
+	struct svm_bond *b;
+
+	pthread_mutex_lock(&dev->bonds->lock);
+	b = svm_bond_find_locked(dev->bonds, bond);
+	if (b != NULL)
+		svm_bond_mark_dead(b);
+	pthread_mutex_unlock(&dev->bonds->lock);
+	SVM_LOG(INFO, "%s: the process of bond %" PRIx64 " has ended", dev->conf.name,
+		bond);
+}
+
+static const struct svm_server_ops server_ops = {
+	.bind = serve_bind,
+	.unbind = serve_unbind,
+	.queue_create = serve_queue_create,
+	.queue_destroy = serve_queue_destroy,
+	.doorbell = serve_doorbell,
+	.process_gone = serve_process_gone,
+};
+
+static int
+dev_create_server(struct svm_dev *dev)
+{
+	struct svm_server_conf conf = {
+		.path = dev->conf.socket,
+		.max_workers = dev->conf.max_bonds,
+		.max_queues = dev->conf.queues,
+		.max_depth = dev->conf.depth,
+		.idle_us = dev->conf.idle_us,
+	};
+	int ret;
+
+	ret = svm_server_create(&conf, &server_ops, dev, &dev->server);
+	if (ret == 0 || dev->conf.socket_required || conf.path[0] == '\0')
+		return ret;
+	SVM_LOG(NOTICE, "%s: no socket at %s (%s), workers cannot connect; give socket=PATH",
+		dev->conf.name, conf.path, strerror(-ret));
+	dev->conf.socket[0] = '\0';
+	return svm_server_create(&conf, &server_ops, dev, &dev->server);
+}
+
+/* ---- life ---- */
+
+int
+svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
+		struct svm_dev **dev)
+{
+	struct svm_dev *d;
+	int ret;
+
+	d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return -ENOMEM;
+	d->conf = *conf;
+	d->dma_dev_id = dma_dev_id;
+	pthread_mutex_init(&d->lock, NULL);
+	ret = -ENOMEM;
+	d->faults = malloc(sizeof(*d->faults));
+	if (d->faults == NULL)
+		goto free_dev;
+	svm_fault_queue_init(d->faults);
+	ret = svm_trap_install();
+	if (ret < 0)
+		goto free_faults;
+	ret = svm_bond_table_create(conf->max_bonds, &d->bonds);
+	if (ret < 0)
+		goto remove_trap;
+	if (conf->cma != RTE_SVM_CMA_INLINE) {
+		ret = svm_lane_pool_create(LANES_MAX,
+				conf->cma == RTE_SVM_CMA_PRIVILEGED, &d->lanes);
+		if (ret < 0)
+			goto destroy_bonds;
+	}
+	ret = svm_dev_engine_create(d, conf->queues + SVM_QUEUES_MAX, ENGINE_BATCHES,
+			&d->engine);
+	if (ret < 0)
+		goto destroy_lanes;
+	ret = svm_run_init(d);
+	if (ret < 0)
+		goto destroy_engine;
+	ret = dev_create_server(d);
+	if (ret < 0)
+		goto fini_run;
+	ret = dev_register(d);
+	if (ret < 0)
+		goto destroy_server;
+	*dev = d;
+	return 0;
+
+destroy_server:
+	svm_server_destroy(d->server);
+fini_run:
+	svm_run_fini(d);
+destroy_engine:
+	svm_engine_destroy(d->engine);
+destroy_lanes:
+	if (d->lanes != NULL)
+		svm_lane_pool_destroy(d->lanes);
+destroy_bonds:
+	svm_bond_table_destroy(d->bonds);
+remove_trap:
+	svm_trap_remove();
+free_faults:
+	free(d->faults);
+free_dev:
+	pthread_mutex_destroy(&d->lock);
+	free(d);
+	return ret;
+}
+
+/* What is left of bonds when the device goes. False: something is in flight for ever. */
+static bool
+dev_unbind_all(struct svm_dev *dev)
+{
+	bool all = true;
+	uint32_t i;
+
+	for (i = 0; i != svm_pasid_highest(dev->bonds->pasids); i++) {
+		const struct svm_bond *b = &dev->bonds->bonds[i];
+
+		if (b->life != SVM_BOND_FREE && b->life != SVM_BOND_RETIRED &&
+				svm_dev_unbind(dev, b->id) == -EBUSY)
+			all = false;
+	}
+	return all;
+}
+
+void
+svm_dev_destroy(struct svm_dev *dev)
+{
+	uint32_t i;
+	bool clean = true;
+
+	dev_unregister(dev);
+	while (dev->nb_starts != 0)
+		svm_dev_stop(dev);
+	for (i = 0; i != SVM_QUEUES_MAX; i++)
+		if (dev->oqs[i] != NULL && svm_oq_destroy(dev->oqs[i]) < 0)
+			clean = false;
+	if (!dev_unbind_all(dev))
+		clean = false;
+	svm_server_destroy(dev->server);
+	svm_run_fini(dev);
+	if (!clean) {
+		/* A task that nothing can interrupt may still use this memory. */
+		SVM_LOG(ERR, "%s: work in flight could not be ended; its memory is not freed",
+			dev->conf.name);
+		return;
+	}
+	if (dev->lanes != NULL)
+		svm_lane_pool_destroy(dev->lanes);
+	svm_engine_destroy(dev->engine);
+	svm_bond_table_destroy(dev->bonds);
+	svm_trap_remove();
+	free(dev->faults);
+	pthread_mutex_destroy(&dev->lock);
+	free(dev);
+}
+
+/* ---- the rest of the driver interface ---- */
+
+void
+svm_dev_set_vchan_attach(struct svm_dev *dev, svm_vchan_attach_t fn, void *arg)
+{
+	dev->attach = fn;
+	dev->attach_arg = arg;
+}
+
+int
+svm_bond_hold(struct svm_dev *dev, uint64_t bond, uint32_t *pasid)
+{
+	if (bond == RTE_SVM_OWNER) {
+		*pasid = 0;
+		return 0;
+	}
+	return svm_bond_table_hold(dev->bonds, bond, pasid);
+}
+
+int
+svm_bond_hold_pasid(struct svm_dev *dev, uint32_t pasid)
+{
+	return pasid == 0 ? 0 : svm_bond_table_hold_pasid(dev->bonds, pasid);
+}
+
+void
+svm_bond_release(struct svm_dev *dev, uint32_t pasid)
+{
+	svm_bond_table_release(dev->bonds, pasid);
+}

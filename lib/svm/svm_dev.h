@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A device: the bond table, the engine and how it runs, the lanes, the server,
+ * the owner queues.
+ *
+ *   svm_dev.c    create, destroy, registry
+ *   svm_bind.c   bind and unbind: identity, probe, drain
+ *   svm_run.c    the three forms of the engine
+ *   svm_oq.c     owner queues
+ *   svm_stats.c  counters
+ *   rte_svm.c    the public calls
+ *
+ * Lock order: dev->lock, then the bond table's lock. dev->lock serialises start,
+ * stop and the list of queues; stop holds it while the engine ends what it has
+ * taken. Neither is taken by an engine.
+ */
+#ifndef SVM_DEV_H
+#define SVM_DEV_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rte_svm_pmd.h"
+#include "svm_bond.h"
+#include "svm_engine.h"
+#include "svm_fault.h"
+#include "svm_lane.h"
+#include "svm_server.h"
+
+#define SVM_DEVS_MAX	64u
+
+struct svm_dev {
+	uint16_t id;
+	int16_t dma_dev_id;
+	struct svm_dev_conf conf;
+
+	struct svm_bond_table *bonds;
+	struct svm_fault_queue *faults;
+	struct svm_lane_pool *lanes;	/* NULL with cma=inline */
+	struct svm_engine *engine;	/* worker queues; owner queues but inline ones */
+	struct svm_server *server;
+
+	pthread_mutex_t lock;
+	uint32_t nb_starts;		/* written under lock; atomic */
+	struct svm_oq *oqs[SVM_QUEUES_MAX];	/* under lock */
+	struct rte_svm_stats gone;	/* of inline engines that ended; under lock */
+	struct rte_svm_stats base;	/* what stats_reset() took away; under lock */
+
+	/* svm_run.c */
+	pthread_t thread;
+	uint32_t stop;			/* atomic: the thread shall end */
+	uint32_t service;
+	bool service_registered;
+
+	svm_vchan_attach_t attach;
+	void *attach_arg;
+};
+
+/** The device with this id, or NULL. */
+struct svm_dev *
+svm_dev_get(uint16_t id);
+
+/* ---- svm_bind.c ---- */
+
+int
+svm_dev_bind(struct svm_dev *dev, pid_t pid, uint64_t user, bool by_socket,
+		uint64_t *bond);
+
+/** One step of unbinding: 0, -ENOENT, or -EBUSY: something is in flight yet. */
+int
+svm_dev_unbind_step(struct svm_dev *dev, uint64_t bond);
+
+/** Unbind, waiting as long as lanes may take. */
+int
+svm_dev_unbind(struct svm_dev *dev, uint64_t bond);
+
+/* ---- svm_run.c ---- */
+
+/** Form-specific preparation at create, and its undoing. */
+int
+svm_run_init(struct svm_dev *dev);
+
+void
+svm_run_fini(struct svm_dev *dev);
+
+/* ---- svm_oq.c ---- */
+
+int
+svm_dev_engine_create(struct svm_dev *dev, uint32_t max_queues, uint32_t max_batches,
+		struct svm_engine **engine);
+
+/** Call fn for each engine of the device; takes dev->lock. */
+void
+svm_dev_for_engines(struct svm_dev *dev, void (*fn)(struct svm_engine *e, void *arg),
+		void *arg);
+
+/* ---- svm_stats.c ---- */
+
+/** An engine ends: keep its counts. Caller holds dev->lock. */
+void
+svm_stats_keep_locked(struct svm_dev *dev, const struct svm_engine *engine);
+
+/* ---- helpers of control paths that wait ---- */
+
+/** Sleep a step of a bounded wait. */
+void
+svm_pause_us(uint32_t us);
+
+uint64_t
+svm_now_us(void);
+
+#endif /* SVM_DEV_H */

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The engine: takes descriptors from its queues, executes them, completes
+ * them in order per queue.
+ *
+ *   svm_engine.c   turns, attaching and closing queues, sleeping
+ *   svm_intake.c   ring -> checked copy -> done at once, or parked
+ *   svm_local.c    operations on the owner's own memory
+ *   svm_batch.c    operations on foreign memory, batched through lanes
+ *
+ * One turn looks once at each queue. Whoever runs turns holds the runner
+ * token: the device's thread for as long as it runs; a service core or a
+ * submitting lcore for one turn. Control asks through `attention` and waits
+ * for the queue's `life` to say CLOSED; when nobody runs, control takes the
+ * token and does that work itself.
+ *
+ * Everything in struct svm_engine but the atomics belongs to the token.
+ */
+#ifndef SVM_ENGINE_H
+#define SVM_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+
+#include "svm_batch.h"
+#include "svm_bond.h"
+#include "svm_eq.h"
+#include "svm_fault.h"
+#include "svm_lane.h"
+
+/*
+ * How long control waits for what is in flight: lanes that block end within
+ * timeout_us, operations of theirs that are tried alone within another; the
+ * rest is for a machine with more to run than cores.
+ */
+#define SVM_ENGINE_END_US(timeout_us)	(2 * (uint64_t)(timeout_us) + 2000000)
+
+/* Plain copies taken from one queue in one turn. */
+#define SVM_ENGINE_BURST	64u
+
+/** Counted by the runner alone, read by anybody: relaxed. */
+struct svm_counters {
+	uint64_t ops, errors, bytes, moves, timeouts;
+	uint64_t cma_batches, cma_calls, cma_pieces;
+};
+
+static inline void
+svm_count(uint64_t *counter, uint64_t n)
+{
+	/* One writer: a plain add, made whole for readers on other cores. */
+	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n,
+		__ATOMIC_RELAXED);
+}
+
+struct svm_engine_conf {
+	struct svm_bond_table *bonds;
+	struct svm_fault_queue *faults;
+	struct svm_lane_pool *lanes;	/* NULL with cma=inline */
+	uint32_t timeout_us;
+	uint32_t max_queues;
+	uint32_t max_batches;
+};
+
+struct svm_engine {
+	/* Read each turn. */
+	uint32_t attention;		/* atomic: control wants something */
+	uint32_t nb_queues;
+	struct svm_eq **queues;
+	struct svm_batch_set batches;
+	struct svm_counters counters;
+
+	struct svm_engine_conf conf;
+	uint64_t timeout_cycles;
+
+	/* Between control and the runner. */
+	uint32_t runner __rte_cache_aligned;	/* atomic: the token */
+	uint32_t sleeping;		/* atomic: futex word, 1 while asleep */
+	struct svm_eq *incoming;	/* atomic: stack of queues to attach */
+};
+
+int
+svm_engine_create(const struct svm_engine_conf *conf, struct svm_engine **engine);
+
+/** No queue is attached and nobody runs it. */
+void
+svm_engine_destroy(struct svm_engine *engine);
+
+/** Whether the caller holds the token now. Acquire: pairs with release(). */
+bool
+svm_engine_try_acquire(struct svm_engine *engine);
+
+void
+svm_engine_release(struct svm_engine *engine);
+
+/**
+ * One turn; the caller holds the token.
+ *
+ * @return descriptors taken plus completions written; 0: nothing to do
+ */
+uint32_t
+svm_engine_turn(struct svm_engine *engine);
+
+/** Turns until nothing is parked or in a lane, without taking more. Bounded.
+ *  The caller holds the token. 0 or -EBUSY. */
+int
+svm_engine_settle(struct svm_engine *engine);
+
+/** Hand a queue to the engine. Any thread. */
+void
+svm_engine_attach(struct svm_engine *engine, struct svm_eq *eq);
+
+/**
+ * Have the engine let go of a queue: what is parked is aborted, what is in a
+ * lane ends. Any thread, and again after -EBUSY. Never waits long.
+ *
+ * @return 0: CLOSED; -EBUSY: not yet, ask again
+ */
+int
+svm_engine_detach(struct svm_engine *engine, struct svm_eq *eq);
+
+/**
+ * When nobody runs the engine, end what it has taken. For control paths that
+ * wait for that. Waits at the most as svm_engine_settle().
+ */
+void
+svm_engine_help(struct svm_engine *engine);
+
+/**
+ * Sleep until woken, unless there is work. The caller holds the token.
+ *
+ * Sleeping pairs with svm_engine_wake(): need_wakeup is stored, then every
+ * ring is looked at; a producer marks its slot, then loads need_wakeup; both
+ * with a full fence between, so one of the two sees the other.
+ */
+void
+svm_engine_sleep(struct svm_engine *engine, uint64_t ns);
+
+/** Any thread. */
+void
+svm_engine_wake(struct svm_engine *engine);
+
+/* ---- between the engine's files ---- */
+
+/** Take a burst from a queue. svm_intake.c. */
+uint32_t
+svm_intake(struct svm_engine *engine, struct svm_eq *q);
+
+/** Write the completions that are due. svm_intake.c. */
+uint32_t
+svm_eq_complete(struct svm_eq *q);
+
+/** Give a queue up: its ring cannot be used any more. svm_engine.c. */
+void
+svm_eq_break(struct svm_engine *engine, struct svm_eq *q, int error);
+
+/** Execute on the owner's own memory. svm_local.c. */
+void
+svm_local_run(struct svm_op *op, const struct svm_seg *segs, struct svm_counters *c);
+
+/** An operation has its final status: counted, reported, its bonds put. svm_intake.c. */
+void
+svm_op_finish(struct svm_engine *engine, struct svm_op *op);
+
+static inline struct svm_seg *
+svm_eq_segs(const struct svm_eq *q, const struct svm_op *op)
+{
+	return &q->segs[(size_t)(op->counter & q->ring.mask) * SVM_SG_MAX];
+}
+
+#endif /* SVM_ENGINE_H */

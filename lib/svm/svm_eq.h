@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The engine's end of one queue: its memory, its place in the ring, and the
+ * private record of every descriptor between intake and completion.
+ *
+ *   head   next descriptor to take          (free-running)
+ *   cpl    next completion to write         cpl <= head <= cpl + depth
+ *
+ * A descriptor that ends at once while nothing is parked needs no record: its
+ * completion is written on the spot. Otherwise record head & mask keeps the
+ * checked copy until everything before it has completed.
+ */
+#ifndef SVM_EQ_H
+#define SVM_EQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <rte_common.h>
+
+#include "svm_bond.h"
+#include "svm_ring.h"
+
+enum svm_op_state {
+	SVM_OP_PARKED,		/* waits to be put into a batch */
+	SVM_OP_ISSUED,		/* in a batch */
+	SVM_OP_DONE,		/* waits for its turn to complete */
+};
+
+/** One descriptor, from intake to completion. Private to the engine. */
+struct svm_op {
+	struct svm_desc d;		/* the copy that was checked */
+	struct svm_bond *src, *dst;	/* NULL: the owner; each counts in bond->ops */
+	TAILQ_ENTRY(svm_op) next;	/* in eq->parked */
+	uint64_t fault_addr;
+	uint64_t done;			/* bytes */
+	uint32_t counter;
+	/* How far batches have covered it: segment, byte within the segment. */
+	uint32_t seg, seg_off;
+	uint8_t state;			/* enum svm_op_state */
+	uint8_t status;			/* SVM_ST_* */
+	uint8_t retries;		/* lanes that died under it */
+	bool alone;			/* was in a batch that timed out: goes by itself */
+	bool on_dst;			/* fault_addr lies in dst */
+};
+
+TAILQ_HEAD(svm_op_list, svm_op);
+
+/** Life of a queue's engine end. */
+enum svm_eq_life {
+	SVM_EQ_RUN,
+	SVM_EQ_CLOSING,		/* control asks: abort, detach */
+	SVM_EQ_CLOSED,		/* the engine answers: it touches it no more */
+};
+
+struct svm_eq {
+	/* Hot. */
+	struct svm_ring ring;
+	uint32_t head;
+	uint32_t cpl;
+	struct svm_bond_table *bonds;
+	uint32_t self_pasid;		/* 0: an owner queue */
+	bool broken;			/* given up; only closing is left */
+	struct svm_op *ops;		/* depth records */
+	struct svm_op_list parked;
+	uint32_t nb_parked;
+	uint32_t nb_issued;
+
+	/* Cold. */
+	struct svm_seg *segs;		/* depth rows, copies */
+	uint32_t life;			/* enum svm_eq_life, atomic */
+	uint32_t empty_polls;
+	uint32_t stall_head;		/* a producer that claims and dies: see svm_engine.c */
+	uint64_t stall_since;
+	struct svm_eq *next_incoming;
+	void *mem;
+	size_t mem_len;
+	uint64_t bond;			/* of a worker queue */
+} __rte_cache_aligned;
+
+/**
+ * Make queue memory and the engine's end of it.
+ *
+ * @param self_pasid  PASID of the worker whose queue it is, 0 for the owner's.
+ * @param numa_node   Where the memory is preferred, -1 for anywhere.
+ * @param fd          Out, worker queues only: the sealed memfd. NULL for the
+ *                    owner's, whose memory is private.
+ */
+int
+svm_eq_create(struct svm_bond_table *bonds, uint32_t depth, uint32_t features,
+		uint32_t self_pasid, int numa_node, int *fd, struct svm_eq **eq);
+
+/** The engine has let go of it (CLOSED, or never attached). */
+void
+svm_eq_destroy(struct svm_eq *eq);
+
+static inline bool
+svm_eq_is_worker(const struct svm_eq *q)
+{
+	return q->self_pasid != 0;
+}
+
+/** Nothing between intake and completion. */
+static inline bool
+svm_eq_settled(const struct svm_eq *q)
+{
+	return q->cpl == q->head;
+}
+
+#endif /* SVM_EQ_H */

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Who a worker is: its pid, the descriptors that are tied to the process and
+ * to its mm, and the rights it has.
+ */
+#ifndef SVM_IDENT_H
+#define SVM_IDENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SVM_CRED_GROUPS_MAX	64
+
+/** Rights of a process, as /proc/PID/status shows them. Plain data, comparable. */
+struct svm_cred {
+	uid_t uid, euid, suid;
+	gid_t gid, egid, sgid;
+	uint32_t nb_groups;
+	gid_t groups[SVM_CRED_GROUPS_MAX];	/* sorted */
+	uint64_t cap_permitted;	/* in our user namespace: 0 for a process of another */
+};
+
+/** An opened process. */
+struct svm_ident {
+	pid_t pid;
+	int pidfd;	/* readable when the process is gone */
+	int memfd;	/* /proc/PID/mem O_RDONLY; reads 0 bytes when the mm is gone, exec included */
+	struct svm_cred cred;
+};
+
+/**
+ * Open a process and read its rights.
+ *
+ * @return 0; -EINVAL pid <= 0; -ESRCH no such process, a zombie, a kernel
+ *   thread, the id of a thread; -EPERM or -EACCES the kernel refuses /proc/PID/mem; -E2BIG more
+ *   groups than SVM_CRED_GROUPS_MAX; -EMFILE and its like. Nothing stays open
+ *   after an error.
+ */
+int
+svm_ident_open(struct svm_ident *id, pid_t pid);
+
+/** Close both descriptors; safe after a failed open and twice, not before any open. */
+void
+svm_ident_close(struct svm_ident *id);
+
+/**
+ * Whether pid still is the process, with the mm, that was opened. Takes the
+ * worker's mmap lock, so a hostile worker can make it wait: not for a poll
+ * loop; lanes do the same check by themselves.
+ */
+bool
+svm_ident_alive(const struct svm_ident *id);
+
+/** Rights of the calling process. 0 or -errno. */
+int
+svm_cred_self(struct svm_cred *cred);
+
+bool
+svm_cred_equal(const struct svm_cred *a, const struct svm_cred *b);
+
+#endif /* SVM_IDENT_H */

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From the ring to a checked private copy, and back to a completion. What the
+ * producer wrote is read once; nothing here trusts a value that was not
+ * checked on the copy.
+ */
+#include <rte_branch_prediction.h>
+#include <rte_prefetch.h>
+
+#include "svm_copy.h"
+#include "svm_engine.h"
+
+/* Which address spaces an operation looks at. */
+#define USES_SRC	0x1
+#define USES_DST	0x2
+static const uint8_t op_uses[SVM_OP_COUNT] = {
+	[SVM_OP_NOP] = 0,
+	[SVM_OP_COPY] = USES_SRC | USES_DST,
+	[SVM_OP_COPY_SG] = USES_SRC | USES_DST,
+	[SVM_OP_FILL] = USES_DST,
+	[SVM_OP_COMPARE] = USES_SRC | USES_DST,
+	[SVM_OP_COMPARE_PATTERN] = USES_SRC,
+};
+
+static bool
+range_ok(uint64_t addr, uint32_t len)
+{
+	return len != 0 && len <= SVM_LEN_MAX && addr + len > addr;
+}
+
+static uint8_t
+check_segs(const struct svm_seg *segs, uint32_t n)
+{
+	uint64_t total = 0;
+	uint32_t i;
+
+	for (i = 0; i != n; i++) {
+		if (!range_ok(segs[i].src, segs[i].len) ||
+				!range_ok(segs[i].dst, segs[i].len))
+			return SVM_ST_BAD_LEN;
+		if ((segs[i].reserved[0] | segs[i].reserved[1] | segs[i].reserved[2]) != 0)
+			return SVM_ST_BAD_DESC;
+		total += segs[i].len;
+	}
+	return total <= SVM_LEN_MAX ? SVM_ST_OK : SVM_ST_BAD_LEN;
+}
+
+static uint8_t
+check_desc(const struct svm_desc *d)
+{
+	uint8_t uses;
+
+	if (d->op >= SVM_OP_COUNT)
+		return SVM_ST_BAD_OP;
+	if ((d->flags & ~SVM_F_ALL) != 0 || d->reserved0 != 0 ||
+			(d->reserved1[0] | d->reserved1[1] | d->reserved1[2]) != 0)
+		return SVM_ST_BAD_DESC;
+	if (d->op == SVM_OP_COPY_SG)
+		return d->len >= 1 && d->len <= SVM_SG_MAX ? SVM_ST_OK : SVM_ST_BAD_LEN;
+	uses = op_uses[d->op];
+	if (((uses & USES_SRC) && !range_ok(d->src, d->len)) ||
+			((uses & USES_DST) && !range_ok(d->dst, d->len)))
+		return SVM_ST_BAD_LEN;
+	return SVM_ST_OK;
+}
+
+/* Which bond a space means; NULL and OK for the owner's own memory. */
+static struct svm_bond *
+resolve_space(const struct svm_eq *q, uint32_t space, uint8_t *status)
+{
+	const uint32_t kind = space >> SVM_SPACE_KIND_SHIFT;
+	const uint32_t id = space & SVM_SPACE_ID_MASK;
+
+	if (svm_eq_is_worker(q)) {
+		if (kind == SVM_SPACE_SELF && id == 0)
+			return svm_bond_get(q->bonds, q->self_pasid, status);
+	} else if (kind == SVM_SPACE_PASID) {
+		return id == 0 ? NULL : svm_bond_get(q->bonds, id, status);
+	} else if (kind == SVM_SPACE_NONE && id == SVM_ST_BOND_DEAD) {
+		*status = SVM_ST_BOND_DEAD;
+		return NULL;
+	}
+	*status = SVM_ST_BAD_SPACE;
+	return NULL;
+}
+
+static uint8_t
+resolve(const struct svm_eq *q, struct svm_op *op)
+{
+	const uint8_t uses = op_uses[op->d.op];
+	uint8_t status = SVM_ST_OK;
+
+	if (uses & USES_SRC)
+		op->src = resolve_space(q, op->d.src_space, &status);
+	if (status == SVM_ST_OK && (uses & USES_DST))
+		op->dst = resolve_space(q, op->d.dst_space, &status);
+	return status;
+}
+
+static void
+report_fault(struct svm_engine *e, const struct svm_op *op)
+{
+	struct rte_svm_fault f = {
+		.addr = op->fault_addr,
+		.cookie = op->d.cookie,
+		.write = op->on_dst,
+		.status = op->status,
+	};
+	const struct svm_bond *b = op->on_dst ? op->dst : op->src;
+
+	if (b != NULL) {
+		f.bond = b->id;
+		f.pasid = b->pasid;
+	}
+	svm_fault_post(e->conf.faults, &f);
+}
+
+static void
+count_bond(struct svm_bond *b, const struct svm_op *op, bool in)
+{
+	__atomic_fetch_add(&b->nb_ops, 1, __ATOMIC_RELAXED);
+	if (op->d.op <= SVM_OP_FILL)
+		__atomic_fetch_add(in ? &b->bytes_in : &b->bytes_out, op->done,
+			__ATOMIC_RELAXED);
+	if (op->status == SVM_ST_PAGE_FAULT && op->on_dst == in)
+		__atomic_fetch_add(&b->faults, 1, __ATOMIC_RELAXED);
+}
+
+void
+svm_op_finish(struct svm_engine *e, struct svm_op *op)
+{
+	struct svm_counters *c = &e->counters;
+
+	svm_count(&c->ops, 1);
+	if (op->d.op <= SVM_OP_FILL)
+		svm_count(&c->bytes, op->done);
+	if (unlikely(op->status != SVM_ST_OK)) {
+		svm_count(&c->errors, 1);
+		if (op->status == SVM_ST_TIMEOUT)
+			svm_count(&c->timeouts, 1);
+		if (op->status == SVM_ST_PAGE_FAULT || op->status == SVM_ST_DENIED ||
+				op->status == SVM_ST_TIMEOUT)
+			report_fault(e, op);
+	}
+	if (op->src != NULL) {
+		count_bond(op->src, op, false);
+		svm_bond_put(op->src);
+	}
+	if (op->dst != NULL) {
+		count_bond(op->dst, op, true);
+		svm_bond_put(op->dst);
+	}
+	op->src = op->dst = NULL;
+	op->state = SVM_OP_DONE;
+}
+
+/* Everything but the fast path: a record is filled, run or parked. */
+static void
+intake_op(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
+{
+	op->src = op->dst = NULL;
+	op->fault_addr = 0;
+	op->done = 0;
+	op->counter = q->head;
+	op->seg = op->seg_off = 0;
+	op->retries = 0;
+	op->alone = false;
+	op->on_dst = false;
+	op->status = check_desc(&op->d);
+	if (op->status == SVM_ST_OK && op->d.op == SVM_OP_COPY_SG) {
+		struct svm_seg *segs = svm_eq_segs(q, op);
+
+		svm_ring_take_segs(&q->ring, q->head, segs, op->d.len);
+		op->status = check_segs(segs, op->d.len);
+	}
+	if (op->status == SVM_ST_OK)
+		op->status = resolve(q, op);
+	q->head++;
+	if (op->status != SVM_ST_OK) {
+		svm_op_finish(e, op);
+	} else if (op->src == NULL && op->dst == NULL) {
+		svm_local_run(op, svm_eq_segs(q, op), &e->counters);
+		svm_op_finish(e, op);
+	} else {
+		op->state = SVM_OP_PARKED;
+		TAILQ_INSERT_TAIL(&q->parked, op, next);
+		q->nb_parked++;
+	}
+}
+
+/* A plain copy inside the owner: first 8 bytes but len, and both spaces. */
+static inline bool
+is_plain_copy(const struct svm_desc *d)
+{
+	return d->op == SVM_OP_COPY &&
+		(d->flags | d->reserved0 | d->src_space | d->dst_space) == 0;
+}
+
+/*
+ * The fast path: an owner queue with nothing parked. Done here and now, no
+ * record, counters added up once a burst.
+ */
+static uint32_t
+intake_plain(struct svm_engine *e, struct svm_eq *q)
+{
+	const struct svm_ring *ring = &q->ring;
+	uint32_t head = q->head, n = 0;
+	uint64_t bytes = 0;
+
+	while (n != SVM_ENGINE_BURST && svm_ring_ready(ring, head)) {
+		struct svm_fault_info fault;
+		struct svm_desc d;
+
+		svm_ring_take(ring, head, &d);
+		rte_prefetch0(&ring->desc[(head + 4) & ring->mask]);
+		if (unlikely(!is_plain_copy(&d) || d.len == 0 || d.len > SVM_LEN_MAX))
+			break;
+		if (unlikely(svm_copy((void *)(uintptr_t)d.dst,
+				(void *)(uintptr_t)d.src, d.len, &fault) != d.len))
+			break;	/* again with a record: the residue is the same */
+		svm_ring_complete(ring, head, SVM_ST_OK, d.len, 0);
+		bytes += d.len;
+		head++;
+		n++;
+	}
+	q->head = q->cpl = head;
+	if (n != 0) {
+		svm_count(&e->counters.ops, n);
+		svm_count(&e->counters.moves, n);
+		svm_count(&e->counters.bytes, bytes);
+	}
+	return n;
+}
+
+uint32_t
+svm_intake(struct svm_engine *e, struct svm_eq *q)
+{
+	uint32_t n = 0;
+
+	if (!svm_eq_is_worker(q) && svm_eq_settled(q))
+		n = intake_plain(e, q);
+	/* What goes into batches is taken in as large a group as a batch holds. */
+	while (n < SVM_XFER_MAX && q->head - q->cpl != q->ring.depth &&
+			svm_ring_ready(&q->ring, q->head)) {
+		struct svm_op *op = &q->ops[q->head & q->ring.mask];
+
+		svm_ring_take(&q->ring, q->head, &op->d);
+		/* A fence waits in the ring until all before it has ended. */
+		if ((op->d.flags & SVM_F_FENCE) && q->nb_parked + q->nb_issued != 0)
+			break;
+		intake_op(e, q, op);
+		n++;
+	}
+	return n;
+}
+
+uint32_t
+svm_eq_complete(struct svm_eq *q)
+{
+	uint32_t n = 0;
+
+	while (q->cpl != q->head) {
+		const struct svm_op *op = &q->ops[q->cpl & q->ring.mask];
+
+		if (op->state != SVM_OP_DONE)
+			break;
+		svm_ring_complete(&q->ring, q->cpl, op->status, op->done, op->fault_addr);
+		q->cpl++;
+		n++;
+	}
+	return n;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a worker and an owner say to each other over the owner's unix socket
+ * (SOCK_SEQPACKET). C11 without DPDK, shared by both libraries; doc/protocol.md
+ * tells the same as a story.
+ *
+ *   worker                          owner
+ *   HELLO              ---------->           versions and features offered
+ *                      <----------  HELLO_REPLY    what was chosen, limits
+ *   BIND               ---------->           pid comes from the kernel
+ *                      <----------  BIND_REPLY     bond, token
+ *   QUEUE_CREATE       ---------->           with the token
+ *                      <----------  QUEUE_CREATE_REPLY + memfd (SCM_RIGHTS)
+ *   DOORBELL           ---------->           no reply
+ *   QUEUE_DESTROY      ---------->
+ *                      <----------  QUEUE_DESTROY_REPLY
+ *   UNBIND             ---------->
+ *                      <----------  UNBIND_REPLY
+ *   (hang up)
+ *
+ * Rules. One packet is one message, of exactly the size of its type. Integers
+ * are in host order: both ends are on one machine. Reserved fields are 0, and
+ * checked. `status` is 0 or -errno. A worker has at most one request under way;
+ * the reply carries its sequence. A request that is well formed but cannot be
+ * met gets its own reply with a status and the connection goes on; a message
+ * that breaks the rules gets ERROR and the connection ends.
+ */
+#ifndef SVM_PROTO_H
+#define SVM_PROTO_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SVM_PROTO_MAGIC		0x504d5653u	/* "SVMP", little endian */
+/** Versions this source speaks. */
+#define SVM_PROTO_VERSION_MIN	1u
+#define SVM_PROTO_VERSION_MAX	1u
+/** Feature bits this source knows: none yet. Unknown offers are ignored. */
+#define SVM_PROTO_FEATURES	UINT64_C(0)
+/** Queues one worker may have, when the owner allows as many. */
+#define SVM_PROTO_QUEUES_MAX	64u
+
+/** Low bits name the request; SVM_MSG_REPLY set makes its reply. */
+#define SVM_MSG_REPLY		0x80u
+
+enum svm_msg_type {
+	SVM_MSG_HELLO = 1,
+	SVM_MSG_BIND = 2,
+	SVM_MSG_UNBIND = 3,
+	SVM_MSG_QUEUE_CREATE = 4,
+	SVM_MSG_QUEUE_DESTROY = 5,
+	SVM_MSG_DOORBELL = 6,		/**< has no reply */
+
+	SVM_MSG_HELLO_REPLY = SVM_MSG_HELLO | SVM_MSG_REPLY,
+	SVM_MSG_BIND_REPLY = SVM_MSG_BIND | SVM_MSG_REPLY,
+	SVM_MSG_UNBIND_REPLY = SVM_MSG_UNBIND | SVM_MSG_REPLY,
+	SVM_MSG_QUEUE_CREATE_REPLY = SVM_MSG_QUEUE_CREATE | SVM_MSG_REPLY,
+	SVM_MSG_QUEUE_DESTROY_REPLY = SVM_MSG_QUEUE_DESTROY | SVM_MSG_REPLY,
+
+	SVM_MSG_ERROR = 0xff,		/**< owner: why it hangs up now */
+};
+
+/** Starts every message. This layout is the same in all versions. */
+struct svm_msg_hdr {
+	uint32_t magic;		/**< SVM_PROTO_MAGIC */
+	uint16_t version;	/**< the chosen one; not looked at in HELLO, its reply, ERROR */
+	uint16_t type;		/**< enum svm_msg_type */
+	uint32_t len;		/**< bytes of the whole message */
+	uint32_t seq;		/**< request: any but 0; reply: the request's; else 0 */
+};
+
+/** First message of a connection. Same layout in all versions. */
+struct svm_msg_hello {
+	struct svm_msg_hdr hdr;
+	uint16_t version_min;
+	uint16_t version_max;
+	uint32_t reserved;
+	uint64_t features;	/**< offered */
+};
+
+/**
+ * Same layout in all versions. Status: 0; -EPROTONOSUPPORT: no version in
+ * common, `version` is the highest the owner speaks; -EINVAL: an empty range;
+ * -EUSERS: the owner is full, sent without waiting for HELLO (seq 0). After a
+ * status other than 0 the owner hangs up.
+ */
+struct svm_msg_hello_reply {
+	struct svm_msg_hdr hdr;
+	int32_t status;
+	uint16_t version;	/**< chosen for all that follows */
+	uint16_t reserved;
+	uint64_t features;	/**< in force: offered, and known to the owner */
+	uint32_t max_depth;
+	uint32_t max_queues;	/**< for this worker */
+};
+
+/** Bind the sender: the kernel says who that is, not the message. */
+struct svm_msg_bind {
+	struct svm_msg_hdr hdr;
+	uint64_t user;		/**< handed to the owner's application, not looked at */
+	uint64_t reserved;
+};
+
+/** Status: 0, -EEXIST, -EPERM, -ESRCH, -ENOSPC, -ETIMEDOUT, -ENOMEM, ... */
+struct svm_msg_bind_reply {
+	struct svm_msg_hdr hdr;
+	int32_t status;
+	uint32_t reserved;
+	uint64_t bond;
+	uint64_t token;		/**< unguessable; QUEUE_CREATE shows it */
+};
+
+/** UNBIND, DOORBELL: nothing but the header. */
+struct svm_msg_plain {
+	struct svm_msg_hdr hdr;
+};
+
+/**
+ * Replies that carry only a status, and ERROR.
+ * UNBIND: 0, -ENOENT: not bound, -EBUSY: queues exist or work is in flight.
+ * QUEUE_DESTROY: 0, -ENOENT: no such queue, -EBUSY: work is in flight.
+ * ERROR: -EMSGSIZE: wrong length; -EPROTO: magic, version, order, or surplus
+ * descriptors; -EOPNOTSUPP: unknown type; -EINVAL: a reserved field is not 0;
+ * -EPERM: sent by another process than the one that connected; -ETIMEDOUT: no
+ * HELLO in time.
+ */
+struct svm_msg_status {
+	struct svm_msg_hdr hdr;
+	int32_t status;
+	uint32_t reserved;
+};
+
+/**
+ * The token proves that this message was written after the bind, and the
+ * kernel's credentials that the pid that was bound wrote it. So what was bound
+ * is the sender, and not a program that the sender's pid became in between
+ * (exec of a setuid file, a recycled pid) while the socket lived on elsewhere.
+ */
+struct svm_msg_queue_create {
+	struct svm_msg_hdr hdr;
+	uint64_t token;
+	uint32_t depth;		/**< power of two, SVM_DEPTH_MIN to max_depth */
+	uint32_t features;	/**< SVM_QF_MULTI_PRODUCER or 0 */
+};
+
+/**
+ * Status: 0, and the queue's memory comes along as one descriptor; -EINVAL:
+ * depth or features; -ENOENT: not bound; -EPERM: wrong token; -ENOSPC: no more
+ * queues; -ENOMEM, ...
+ */
+struct svm_msg_queue_create_reply {
+	struct svm_msg_hdr hdr;
+	int32_t status;
+	uint32_t queue;		/**< names the queue in QUEUE_DESTROY */
+	uint32_t depth;		/**< as asked */
+	uint32_t features;	/**< as asked, and SVM_QF_MAY_SLEEP perhaps */
+	uint64_t size;		/**< bytes of the memfd */
+};
+
+struct svm_msg_queue_destroy {
+	struct svm_msg_hdr hdr;
+	uint32_t queue;
+	uint32_t reserved;
+};
+
+/** Room for any message, and for one byte more than any. */
+union svm_msg {
+	struct svm_msg_hdr hdr;
+	struct svm_msg_hello hello;
+	struct svm_msg_hello_reply hello_reply;
+	struct svm_msg_bind bind;
+	struct svm_msg_bind_reply bind_reply;
+	struct svm_msg_plain plain;
+	struct svm_msg_status status;
+	struct svm_msg_queue_create queue_create;
+	struct svm_msg_queue_create_reply queue_create_reply;
+	struct svm_msg_queue_destroy queue_destroy;
+	uint8_t raw[64];
+};
+
+_Static_assert(sizeof(struct svm_msg_hdr) == 16, "no padding");
+_Static_assert(sizeof(struct svm_msg_hello) == 32, "no padding");
+_Static_assert(sizeof(struct svm_msg_hello_reply) == 40, "no padding");
+_Static_assert(sizeof(struct svm_msg_bind) == 32, "no padding");
+_Static_assert(sizeof(struct svm_msg_bind_reply) == 40, "no padding");
+_Static_assert(sizeof(struct svm_msg_status) == 24, "no padding");
+_Static_assert(sizeof(struct svm_msg_queue_create) == 32, "no padding");
+_Static_assert(sizeof(struct svm_msg_queue_create_reply) == 40, "no padding");
+_Static_assert(sizeof(struct svm_msg_queue_destroy) == 24, "no padding");
+_Static_assert(sizeof(union svm_msg) == 64, "the longest message and more");
+
+/** Size of a message of this type, 0 for an unknown type. */
+static inline uint32_t
+svm_msg_size(uint16_t type)
+{
+	switch (type) {
+	case SVM_MSG_HELLO:
+		return sizeof(struct svm_msg_hello);
+	case SVM_MSG_HELLO_REPLY:
+		return sizeof(struct svm_msg_hello_reply);
+	case SVM_MSG_BIND:
+		return sizeof(struct svm_msg_bind);
+	case SVM_MSG_BIND_REPLY:
+		return sizeof(struct svm_msg_bind_reply);
+	case SVM_MSG_UNBIND:
+	case SVM_MSG_DOORBELL:
+		return sizeof(struct svm_msg_plain);
+	case SVM_MSG_UNBIND_REPLY:
+	case SVM_MSG_QUEUE_DESTROY_REPLY:
+	case SVM_MSG_ERROR:
+		return sizeof(struct svm_msg_status);
+	case SVM_MSG_QUEUE_CREATE:
+		return sizeof(struct svm_msg_queue_create);
+	case SVM_MSG_QUEUE_CREATE_REPLY:
+		return sizeof(struct svm_msg_queue_create_reply);
+	case SVM_MSG_QUEUE_DESTROY:
+		return sizeof(struct svm_msg_queue_destroy);
+	default:
+		return 0;
+	}
+}
+
+/** Begin a message: everything but the header is 0. */
+static inline void
+svm_msg_init(union svm_msg *msg, uint16_t type, uint16_t version, uint32_t seq)
+{
+	const union svm_msg empty = { .raw = { 0 } };
+
+	*msg = empty;
+	msg->hdr.magic = SVM_PROTO_MAGIC;
+	msg->hdr.version = version;
+	msg->hdr.type = type;
+	msg->hdr.len = svm_msg_size(type);
+	msg->hdr.seq = seq;
+}
+
+/**
+ * Check magic, type, length and version of a received message.
+ *
+ * @param len
+ *   Bytes received.
+ * @param version
+ *   The chosen version; 0 while there is none.
+ * @return
+ *   0, or a status as ERROR carries it: -EMSGSIZE, -EPROTO, -EOPNOTSUPP.
+ */
+static inline int
+svm_msg_check(const union svm_msg *msg, uint32_t len, uint16_t version)
+{
+	uint16_t type;
+
+	if (len < sizeof(msg->hdr))
+		return -EMSGSIZE;
+	type = msg->hdr.type;
+	if (msg->hdr.magic != SVM_PROTO_MAGIC)
+		return -EPROTO;
+	if (svm_msg_size(type) == 0)
+		return -EOPNOTSUPP;
+	if (msg->hdr.len != len || svm_msg_size(type) != len)
+		return -EMSGSIZE;
+	if (type == SVM_MSG_HELLO || type == SVM_MSG_HELLO_REPLY || type == SVM_MSG_ERROR)
+		return 0;
+	return msg->hdr.version == version ? 0 : -EPROTO;
+}
+
+#endif /* SVM_PROTO_H */

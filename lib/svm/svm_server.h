@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The owner's unix socket: accepts workers, speaks svm_proto.h with each, and
+ * turns their messages into calls of the device. It runs in one thread of its
+ * own ("svm-ctl"), which also watches every bond's pidfd: when a process ends,
+ * its bond is retired there.
+ *
+ * What the server asks of the device goes through struct svm_server_ops, so
+ * that includes point downwards only.
+ */
+#ifndef SVM_SERVER_H
+#define SVM_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct svm_server;
+
+/** The device, as the server sees it. Called on the server's thread only. */
+struct svm_server_ops {
+	/** Bind the peer. 0 and *bond, or -errno as rte_svm_bind(). */
+	int (*bind)(void *arg, pid_t pid, uint64_t user, uint64_t *bond);
+	/** End the bond: 0 or -EBUSY (ask again). */
+	int (*unbind)(void *arg, uint64_t bond);
+	/**
+	 * Make a queue pair that belongs to the bond. *fd is the memfd to send to
+	 * the worker (the server closes its copy after sending), *queue a handle.
+	 */
+	int (*queue_create)(void *arg, uint64_t bond, uint32_t depth, uint32_t features,
+			void **queue, int *fd);
+	/** Take the queue from the engine and free it: 0 or -EBUSY (ask again). */
+	int (*queue_destroy)(void *arg, void *queue);
+	/** The worker rang: wake the engine that serves this queue. */
+	void (*doorbell)(void *arg);
+	/** A watched pidfd became readable: the process has ended. */
+	void (*process_gone)(void *arg, uint64_t bond);
+	/** About every 10 ms while it returns true, or after svm_server_poke(): housekeeping. */
+	bool (*tick)(void *arg);
+};
+
+struct svm_server_conf {
+	const char *path;	/* "": no socket, only the thread and its watches */
+	uint32_t max_workers;	/* connections at once */
+	uint32_t max_queues;	/* queues in all */
+	uint32_t max_depth;
+	uint32_t idle_us;	/* != 0: queues say SVM_QF_MAY_SLEEP */
+};
+
+/**
+ * Make the socket (mode 0600) and start the thread. A socket whose owner is
+ * dead is replaced; -EADDRINUSE when a living one serves it.
+ */
+int
+svm_server_create(const struct svm_server_conf *conf, const struct svm_server_ops *ops,
+		void *arg, struct svm_server **server);
+
+/**
+ * Hang up on every worker (their queues and bonds are given back through ops),
+ * end the thread, unlink the socket.
+ */
+void
+svm_server_destroy(struct svm_server *server);
+
+/** Watch a pidfd for a bond's end. Any thread. 0 or -errno. */
+int
+svm_server_watch(struct svm_server *server, int pidfd, uint64_t bond);
+
+/** Stop watching; before the pidfd is closed. Any thread. */
+void
+svm_server_unwatch(struct svm_server *server, int pidfd);
+
+/** Have ops->tick called soon. Any thread. */
+void
+svm_server_poke(struct svm_server *server);
+
+/** Workers connected now. Any thread. */
+uint32_t
+svm_server_workers(const struct svm_server *server);
+
+#endif /* SVM_SERVER_H */

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * The worker's side of dpdk-svm: plain C11, no DPDK.
+ *
+ * A worker connects to an owner's socket, has its address space bound, and
+ * from then on the owner's device reaches any of its memory: malloc, stack,
+ * anything, with no registration. It may also have queues of its own, whose
+ * descriptors name the worker's own addresses.
+ *
+ * @code
+ *   struct svm_worker *w;
+ *   struct svm_worker_queue *q;
+ *
+ *   svm_worker_connect("/run/dpdk/rte/svm0.sock", &w);
+ *   svm_worker_bind(w, (uintptr_t)&my_block, NULL);
+ *   svm_worker_queue_create(w, 256, 0, &q);
+ *   svm_worker_submit(q, ops, n);
+ *   svm_worker_wait(q, results, n, timeout_us);
+ *   svm_worker_disconnect(w);
+ * @endcode
+ *
+ * Functions return 0 or a count, and -errno. Connection functions: one thread
+ * at a time for each connection. A queue made without
+ * SVM_WORKER_MULTI_PRODUCER belongs to one thread at a time; with it any
+ * thread may submit, and one at a time polls.
+ *
+ * fork: the child has no bond, and must not use the connection; the queue
+ * memory is not inherited (MADV_DONTFORK). exec ends the bond.
+ */
+#ifndef SVM_WORKER_H
+#define SVM_WORKER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct svm_worker;
+struct svm_worker_queue;
+
+/** What svm_worker_info_get() tells. */
+struct svm_worker_info {
+	pid_t owner_pid;	/**< process that serves the socket */
+	uint32_t max_depth;	/**< slots a queue may have */
+	uint32_t max_queues;	/**< queues this worker may have */
+	uint64_t bond;		/**< id of the bond, 0 before svm_worker_bind() */
+};
+
+/** Several threads submit to the queue. */
+#define SVM_WORKER_MULTI_PRODUCER	0x1u
+
+enum svm_worker_opcode {
+	SVM_WORKER_NOP = 0,
+	SVM_WORKER_COPY = 1,		/**< src -> dst; the ranges must not overlap */
+	SVM_WORKER_COPY_SG = 2,		/**< segs[0..nb_segs) */
+	SVM_WORKER_FILL = 3,		/**< pattern, every 8 bytes -> dst */
+	SVM_WORKER_COMPARE = 4,		/**< src against dst */
+	SVM_WORKER_COMPARE_PATTERN = 5,	/**< src against pattern */
+};
+
+/** Start only when every operation before it in the queue is done. */
+#define SVM_WORKER_FENCE	0x01u
+/** Segments in one scatter-gather operation. */
+#define SVM_WORKER_SG_MAX	16u
+
+struct svm_worker_seg {
+	const void *src;
+	void *dst;
+	uint32_t len;		/**< bytes, 1 to 1 GiB */
+};
+
+/** One operation on this process's own memory. Fields it does not use are ignored. */
+struct svm_worker_op {
+	enum svm_worker_opcode op;
+	uint32_t flags;		/**< SVM_WORKER_FENCE */
+	const void *src;
+	void *dst;
+	uint32_t len;		/**< bytes, 1 to 1 GiB */
+	uint32_t nb_segs;	/**< 1 to SVM_WORKER_SG_MAX */
+	const struct svm_worker_seg *segs;	/**< read during the call only */
+	uint64_t pattern;
+	uint64_t cookie;	/**< comes back in the result */
+};
+
+/** How an operation ended; the owner's enum rte_svm_status has the same values. */
+enum svm_worker_status {
+	SVM_WORKER_ST_OK = 0,
+	SVM_WORKER_ST_PAGE_FAULT = 1,
+	SVM_WORKER_ST_MISMATCH = 2,
+	SVM_WORKER_ST_BAD_OP = 3,
+	SVM_WORKER_ST_BAD_DESC = 4,
+	SVM_WORKER_ST_BAD_LEN = 5,
+	SVM_WORKER_ST_BAD_SPACE = 6,
+	SVM_WORKER_ST_BOND_DEAD = 7,
+	SVM_WORKER_ST_DENIED = 8,
+	SVM_WORKER_ST_TIMEOUT = 9,
+	SVM_WORKER_ST_ABORTED = 10,
+	SVM_WORKER_ST_NO_MEMORY = 11,
+};
+
+struct svm_worker_result {
+	uint64_t cookie;
+	uint64_t fault_addr;	/**< first address not done, 0 when OK */
+	uint32_t done;		/**< bytes done, exact; compare: bytes equal */
+	enum svm_worker_status status;
+};
+
+/**
+ * Connect to an owner.
+ *
+ * Under Yama's ptrace_scope 1 the owner is named as this process's tracer
+ * (PR_SET_PTRACER), until svm_worker_disconnect().
+ *
+ * @param path
+ *   The owner's socket; rte_svm_info_get() on the owner's side tells it.
+ * @param worker
+ *   Out: the connection.
+ * @return
+ *   0; -EINVAL: an argument is NULL or the path is too long; -ENOENT,
+ *   -ECONNREFUSED: nobody serves there; -EACCES: the socket's mode refuses
+ *   this user; -EPROTONOSUPPORT: the owner speaks no version that we do;
+ *   -ETIMEDOUT: the owner did not answer within 5 s; -EPROTO: it answered
+ *   nonsense; -EUSERS: it serves as many workers as it may; -ENOMEM.
+ */
+int
+svm_worker_connect(const char *path, struct svm_worker **worker);
+
+/**
+ * Have this process's address space bound to the owner's device.
+ *
+ * @param user
+ *   A value for the owner, which it finds in rte_svm_bond_info_get(): the
+ *   address of a control block, for example.
+ * @param bond
+ *   Out: id of the bond, or NULL.
+ * @return
+ *   0; -EEXIST: bound already; -EPERM: the owner's kernel check refuses (not
+ *   dumpable, Yama, another user); -ENOSPC: no PASID left; -ETIMEDOUT;
+ *   -EPIPE: the owner is gone; -EPROTO.
+ */
+int
+svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond);
+
+/**
+ * End the bond; queues must be destroyed first.
+ *
+ * @return 0; -ENOENT: not bound; -EBUSY: queues exist, or something in flight
+ *   could not be ended; -ETIMEDOUT; -EPIPE; -EPROTO.
+ */
+int
+svm_worker_unbind(struct svm_worker *worker);
+
+/** Describe the connection. @return 0, -EINVAL. */
+int
+svm_worker_info_get(const struct svm_worker *worker, struct svm_worker_info *info);
+
+/**
+ * Make a queue for operations on this process's own memory.
+ *
+ * @param depth
+ *   Operations that may be in flight: a power of two, 32 to the owner's limit.
+ * @param flags
+ *   SVM_WORKER_MULTI_PRODUCER or 0.
+ * @return
+ *   0; -EINVAL: depth or flags; -ENOENT: not bound; -ENOSPC: no more queues
+ *   for this worker; -ETIMEDOUT; -EPIPE; -EPROTO; -ENOMEM.
+ */
+int
+svm_worker_queue_create(struct svm_worker *worker, uint32_t depth, uint32_t flags,
+		struct svm_worker_queue **queue);
+
+/**
+ * Give a queue back. What was submitted is ended first; results not yet
+ * polled are lost.
+ *
+ * @return 0; -EBUSY: something in flight could not be ended in time, call
+ *   again; -ETIMEDOUT; -EPIPE: the owner is gone, the queue is freed.
+ */
+int
+svm_worker_queue_destroy(struct svm_worker_queue *queue);
+
+/**
+ * Submit operations. Wait-free with one producer, lock-free with several. No
+ * system call, unless the owner's engine sleeps and has to be woken.
+ *
+ * @return
+ *   How many were taken, in order; 0 when the queue is full; -EINVAL when the
+ *   first one has nb_segs out of range; -ESHUTDOWN: the owner closed the
+ *   queue; -EIO: the owner gave the queue up.
+ */
+int
+svm_worker_submit(struct svm_worker_queue *queue, const struct svm_worker_op *ops,
+		uint32_t n);
+
+/**
+ * Take results, in submission order. Never waits.
+ *
+ * @return How many, 0 to n.
+ */
+int
+svm_worker_poll(struct svm_worker_queue *queue, struct svm_worker_result *results,
+		uint32_t n);
+
+/**
+ * Take results, waiting for the first one.
+ *
+ * Spins for a moment, then sleeps in steps that grow to 1 ms.
+ *
+ * @param timeout_us
+ *   Bound of the wait in microseconds.
+ * @return
+ *   How many, 1 to n; -ETIMEDOUT; -EPIPE: the owner is gone; -ESHUTDOWN or
+ *   -EIO: the owner closed the queue and nothing more will come.
+ */
+int
+svm_worker_wait(struct svm_worker_queue *queue, struct svm_worker_result *results,
+		uint32_t n, uint32_t timeout_us);
+
+/**
+ * Leave: queues are destroyed, the bond ends, the connection is closed and
+ * freed. NULL is allowed.
+ */
+void
+svm_worker_disconnect(struct svm_worker *worker);
+
+/** Name of a status, "PAGE_FAULT"; "?" for an unknown one. Never NULL. */
+const char *
+svm_worker_status_name(enum svm_worker_status status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SVM_WORKER_H */

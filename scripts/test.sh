@@ -1,0 +1,251 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# scripts/test.sh [--fast]: set up the machine, build, and run all the tests.
+# --fast leaves out the sanitizer build and the clang build. Logs: build/test-logs.
+# The last line is "N passed, N failed[, N skipped]": each step counts, and each unit test. A skip
+# that app/test-svm/skips.txt does not name counts as a failure.
+set -uo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$top/scripts/lib.sh"
+cd "$top" || exit 1
+
+fast=
+case ${1-} in
+--fast) fast=yes ;;
+'') ;;
+*) die "usage: scripts/test.sh [--fast]" ;;
+esac
+
+logs=$top/build/test-logs
+prefix=svmtest$$
+plugin=build/drivers/librte_dma_svm.so
+passed=0 failed=0 skipped=0
+child=
+log=
+
+finish()
+{
+	local rc=$? runtime=${XDG_RUNTIME_DIR:-/tmp}
+	[ "$(id -u)" != 0 ] || runtime=/var/run
+	rm -rf "$runtime/dpdk/$prefix"
+	[ "$rc" = 0 ] || [ "$failed" -gt 0 ] || failed=1
+	if [ "$skipped" -gt 0 ]; then
+		echo "$passed passed, $failed failed, $skipped skipped"
+	else
+		echo "$passed passed, $failed failed"
+	fi
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ] && exit 0
+	exit 1
+}
+trap finish EXIT
+trap '[ -z "$child" ] || kill "$child"; say interrupted; failed=$((failed + 1)); exit 130' INT TERM
+
+# limited SECONDS COMMAND...: run it with its output in $log, and end it (all of it) when time is up.
+limited()
+{
+	timeout -k 10 "$@" </dev/null >"$log" 2>&1 &
+	child=$!
+	wait "$child" 2>/dev/null	# bash would report a crash here; the step does
+	local rc=$?
+	child=
+	[ "$rc" != 124 ] && [ "$rc" != 137 ] || echo "ended after $1 s" >>"$log"
+	return "$rc"
+}
+
+# start NAME: announce a step and name its log.
+start()
+{
+	mkdir -p "$logs"
+	log=$logs/$(printf '%s' "$1" | tr -c 'A-Za-z0-9=.\n-' _).log
+	printf '%s ... ' "$1"
+	since=$SECONDS
+}
+
+pass()
+{
+	passed=$((passed + 1))
+	echo "ok ($((SECONDS - since)) s)"
+}
+
+# fail WHY: count it, and show the end of the log.
+fail()
+{
+	failed=$((failed + 1))
+	echo "FAILED: $1 ($((SECONDS - since)) s); log: ${log#"$top/"}"
+	[ ! -s "$log" ] || tr '\r' '\n' <"$log" | tail -n 25 | awk '{ print "    " $0 }'
+}
+
+# skip_allowed NAME: true when the committed list has the name, or the test of which it is a row.
+skip_allowed()
+{
+	grep -qF -e "\"$1\"," -e "\"${1%%\[*}\"," app/test-svm/skips.txt
+}
+
+# skip NAME REASON: a skip that is not on the list is a failure.
+skip()
+{
+	if skip_allowed "$1"; then
+		skipped=$((skipped + 1))
+		echo "skipped $1: $2"
+	else
+		failed=$((failed + 1))
+		echo "FAILED: $1 was skipped ($2), and app/test-svm/skips.txt does not allow it"
+	fi
+}
+
+# step NAME SECONDS CHECK COMMAND...: passes when the command does, and then CHECK, which prints what
+# it misses in the log.
+step()
+{
+	local name=$1 limit=$2 check=$3 rc=0 why
+	shift 3
+	start "$name"
+	limited "$limit" "$@" || rc=$?
+	if [ "$rc" != 0 ]; then
+		fail "exit status $rc"
+	elif ! why=$("$check"); then
+		fail "$why"
+	else
+		pass
+		return 0
+	fi
+	return 1
+}
+
+anything() { :; }
+
+# Both compilers have -Werror; this catches what meson and the linker say.
+no_warning()
+{
+	! grep -aiE '(^|[^a-z])warning:' "$log" | grep -q . || { echo "a warning"; return 1; }
+}
+
+# dpdk-test also runs its own dma_skeleton, which skips what it cannot do: the lines of our device
+# count, and it must be among the devices tested.
+autotest_ok()
+{
+	local id
+	id=$(tr '\r' '\n' <"$log" | sed -n 's/^### Test dmadev instance \([0-9]*\) \[svm0\]$/\1/p')
+	[ -n "$id" ] || { echo 'svm0 was not tested'; return 1; }
+	grep -aq 'Test OK' "$log" || { echo 'no "Test OK"'; return 1; }
+	! grep -aiq "DMA Dev $id:.*skipping" "$log" || { echo 'a "skipping" line'; return 1; }
+}
+
+testpmd_ok()
+{
+	grep -aq 'Bye' "$log" || { echo 'testpmd did not say goodbye'; return 1; }
+	! grep -aq 'failed to initialize' "$log" || { echo 'the device was not probed'; return 1; }
+}
+
+# check_products: all there, the plugin brings no second DPDK along, and the worker has none.
+check_products()
+{
+	local file needed
+	for file in build/lib/librte_svm.so build/lib/libsvm_worker.so "$plugin" \
+		build/app/dpdk-test-svm build/app/svm-test-worker \
+		build/examples/svm_copy_owner build/examples/svm_copy_worker \
+		build/examples/svm_pipeline build/examples/svm_pipeline_worker; do
+		[ -f "$file" ] || { echo "$file is missing"; return 1; }
+	done
+	for file in build/lib/librte_svm.so build/lib/libsvm_worker.so "$plugin" \
+		build/examples/svm_copy_worker build/examples/svm_pipeline_worker; do
+		needed=$(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(librte_.*\)\]/\1/p')
+		case $file:$needed in
+		*: | "$plugin":librte_svm.so) ;;
+		*) echo "$file is linked with ${needed//$'\n'/ }"; return 1 ;;
+		esac
+	done
+	# An application need not be linked with librte_dmadev: see drivers/common/svm_dmadev_link.c.
+	for file in build/lib/librte_svm.so "$plugin"; do
+		needed=$(nm -D --undefined-only "$file" | grep -o 'rte_dma_[a-z_]*')
+		[ -z "$needed" ] || { echo "$file wants ${needed//$'\n'/ } from the application"; return 1; }
+	done
+}
+export plugin
+export -f check_products
+
+# units NAME SECONDS BUILD: all the CUnit suites of one build directory, each test counted.
+units()
+{
+	local name=$1 limit=$2 build=$3 rc=0 line p f s test reason listed=0
+	start "$name"
+	limited "$limit" "$build/app/dpdk-test-svm" --no-huge -m 256 -l "$cpus" --no-pci \
+		--file-prefix "$prefix" -d "$build/drivers/librte_dma_svm.so" -- unit || rc=$?
+	line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
+	if [ -z "$line" ]; then
+		fail "exit status $rc, and no line with the counts"
+		return
+	fi
+	read -r p f s < <(tr -cd '0-9 \n' <<<"$line")
+	passed=$((passed + p))
+	failed=$((failed + f))
+	if [ "$f" -gt 0 ] || [ "$p" = 0 ] || [ "$rc" != 0 ]; then
+		[ "$f" -gt 0 ] || failed=$((failed + 1))
+		echo "FAILED: $line, exit status $rc ($((SECONDS - since)) s); log: ${log#"$top/"}"
+		grep -aiE '\bFAIL|ERROR: .*Sanitizer|runtime error' "$log" | head -n 40 | sed 's/^/    /'
+	else
+		echo "$line ($((SECONDS - since)) s)"
+	fi
+	# One line each: "suite.test: SKIP (reason)".
+	while IFS= read -r test; do
+		reason=${test#*: SKIP (}
+		skip "${test%%: SKIP (*}" "${reason%)}"
+		listed=$((listed + 1))
+	done < <(grep -aE '^[a-z_]+\.[^:]+: SKIP \(.+\)$' "$log" | sort -u)
+	if [ "${s:-0}" -gt "$listed" ]; then
+		failed=$((failed + s - listed))
+		echo "FAILED: $((s - listed)) skips without a reason"
+	fi
+}
+
+# autotest ENGINE MEMORY: Debian's dpdk-test on one form of the engine.
+autotest()
+{
+	local engine=$1 memory=$2 args
+	args=(-m 128 -l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin"
+		--vdev "svm0,engine=$engine")
+	[ "$memory" = hugepages ] && args+=(--huge-unlink) || args+=(--no-huge)
+	[ "$engine" != service ] || args+=(-S "${cpus#*,}")
+	step "dmadev_autotest engine=$engine $memory" 120 autotest_ok \
+		env DPDK_TEST=dmadev_autotest dpdk-test "${args[@]}"
+}
+
+require_plugin_place "$top"
+cpus=$(first_cpus) || die "the tests need two CPUs"
+
+timeout -k 10 1800 bash scripts/setup.sh </dev/null || die "scripts/setup.sh failed"
+passed=$((passed + 1))
+step "build (gcc)" 900 no_warning bash -c '. scripts/lib.sh; build_tree . build' || exit 1
+step "products" 20 anything bash -c check_products
+if [ -f devtools/check-style.sh ]; then
+	step "style" 120 anything bash devtools/check-style.sh
+fi
+
+units "unit tests" 600 build
+for engine in thread inline service; do
+	autotest "$engine" no-huge
+done
+if [ "$(hugepages_free)" -ge 64 ]; then
+	for engine in thread inline service; do
+		autotest "$engine" hugepages
+	done
+else
+	skip dmadev_autotest.hugepages "no 128 MiB of free 2 MiB hugepages"
+fi
+# shellcheck disable=SC2016 # expanded by the inner shell
+step "dpdk-testpmd starts and quits" 60 testpmd_ok bash -c 'echo quit | "$@"' sh \
+	dpdk-testpmd --no-huge -m 128 -l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" \
+	--vdev svm0 -- -i --total-num-mbufs=2048
+
+if [ -z "$fast" ]; then
+	if step "build (sanitizers)" 900 no_warning bash -c \
+		'. scripts/lib.sh; build_tree . build-asan -Db_sanitize=address,undefined -Dexamples=false'
+	then
+		export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
+		export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+		units "unit tests under ASAN and UBSAN" 1500 build-asan
+	fi
+	step "build (clang)" 900 no_warning \
+		env CC=clang bash -c '. scripts/lib.sh; build_tree . build-clang'
+fi
