@@ -108,13 +108,28 @@ test_worker_disconnect_returns_when_all_is_given_back(void)
 }
 
 static void
-test_worker_busy_queue_stays_until_asked_again(void)
+test_worker_busy_queue_is_asked_again(void)
 {
 	struct pair p;
 
 	pair_open(&p, 0, 0);
-	__atomic_store_n(&p.fo->busy, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&p.fo->busy, 3, __ATOMIC_RELAXED);
+	CU_ASSERT_EQUAL(svm_worker_queue_destroy(p.q), 0);
+	CU_ASSERT_EQUAL(fake_count(&p.fo->destroyed), 1);
+	pair_close(&p);
+}
+
+/* Takes the 5 s that the worker goes on asking. */
+static void
+test_worker_queue_that_stays_busy_is_refused(void)
+{
+	struct pair p;
+
+	pair_open(&p, 0, 0);
+	__atomic_store_n(&p.fo->busy, INT32_MAX, __ATOMIC_RELAXED);
 	CU_ASSERT_EQUAL(svm_worker_queue_destroy(p.q), -EBUSY);
+	CU_ASSERT_EQUAL(fake_count(&p.fo->destroyed), 0);
+	__atomic_store_n(&p.fo->busy, 0, __ATOMIC_RELAXED);
 	CU_ASSERT_EQUAL(svm_worker_queue_destroy(p.q), 0);
 	pair_close(&p);
 }
@@ -380,7 +395,8 @@ test_server_worker_add(CU_pSuite suite)
 		T(test_worker_connect_where_nobody_serves_is_refused),
 		T(test_worker_life_goes_in_order),
 		T(test_worker_disconnect_returns_when_all_is_given_back),
-		T(test_worker_busy_queue_stays_until_asked_again),
+		T(test_worker_busy_queue_is_asked_again),
+		T(test_worker_queue_that_stays_busy_is_refused),
 		T(test_worker_operations_become_descriptors),
 		T(test_worker_segments_out_of_range_are_refused),
 		T(test_worker_results_carry_their_cookies),

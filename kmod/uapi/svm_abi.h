@@ -154,12 +154,15 @@ struct svm_queue_hdr {
 	__u32 sq_tail;		/**< counters claimed so far */
 	__u32 pad0[15];
 
-	/* written by the consumer */
+	/* written by the consumer, rarely: producers read it at each submit */
 	__u32 state;		/**< SVM_QS_* */
 	__s32 error;		/**< -errno that says why it is BROKEN */
 	__u32 need_wakeup;	/**< 1: the consumer sleeps, ring the doorbell */
-	__u32 sq_head;		/**< descriptors taken; informational */
-	__u32 pad1[12];
+	__u32 pad1[13];
+
+	/* written by the consumer, once a burst; for whoever looks at the fill level */
+	__u32 sq_head;		/**< descriptors taken so far */
+	__u32 pad2[15];
 };
 
 #ifdef __KERNEL__
@@ -172,6 +175,6 @@ struct svm_queue_hdr {
 SVM_ABI_ASSERT(sizeof(struct svm_desc) == 64, "a descriptor is one cache line");
 SVM_ABI_ASSERT(sizeof(struct svm_seg) == 32, "two segments a cache line");
 SVM_ABI_ASSERT(sizeof(struct svm_cpl) == 16, "four completions a cache line");
-SVM_ABI_ASSERT(sizeof(struct svm_queue_hdr) == 192, "three cache lines");
+SVM_ABI_ASSERT(sizeof(struct svm_queue_hdr) == 256, "four cache lines");
 
 #endif /* SVM_ABI_H */

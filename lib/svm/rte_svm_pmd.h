@@ -138,10 +138,6 @@ svm_oq_kick(struct svm_oq *oq)
 		svm_oq_kick_slow(oq);
 }
 
-/** Whether the engine has done all that was handed over; completions may wait. */
-bool
-svm_oq_idle(struct svm_oq *oq);
-
 #ifdef __cplusplus
 }
 #endif

@@ -20,6 +20,8 @@
 #define ALONE_MIN_US	10000u
 /* Deadlines that a lane may miss because it got no core. */
 #define EXTEND_MAX	16u
+/* What one queue may start in a turn: the others wait meanwhile. */
+#define TURN_BYTES	(1u << 20)
 /* Parked operations of busy bonds that a turn looks past, for one it can start. */
 #define SKIP_MAX	64u
 /* Lanes that may die under an operation before it is given up. */
@@ -410,9 +412,9 @@ void
 svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 {
 	struct svm_op *op = TAILQ_FIRST(&q->parked);
-	uint32_t skipped = 0;
+	uint32_t skipped = 0, bytes = 0;
 
-	while (op != NULL && skipped != SKIP_MAX) {
+	while (op != NULL && skipped != SKIP_MAX && bytes < TURN_BYTES) {
 		struct svm_batch *b;
 
 		if (svm_batch_bond_busy(&e->batches, op->src) ||
@@ -432,6 +434,7 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 		svm_batch_gather(e, b, op);
 		if (b->nb_pieces != 0) {
 			e->batches.nb++;
+			bytes += b->bytes;
 			b->state = SVM_BATCH_WAIT;
 			b->leg = leg_first(b);
 			leg_prepare(b);

@@ -9,7 +9,7 @@
 #include "svm_log.h"
 #include "svm_trap.h"
 
-RTE_LOG_REGISTER(svm_logtype, lib.svm, NOTICE);
+int svm_logtype;
 
 /* Batches that the device's engine may have under way, each with a lane. */
 #define ENGINE_BATCHES	16u
@@ -214,6 +214,10 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 	struct svm_dev *d;
 	int ret;
 
+	/* Not in a constructor: ours could run before EAL's own. */
+	ret = rte_log_register_type_and_pick_level("lib.svm", RTE_LOG_NOTICE);
+	if (ret >= 0)
+		svm_logtype = ret;
 	d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return -ENOMEM;

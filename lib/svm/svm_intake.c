@@ -251,6 +251,9 @@ svm_intake(struct svm_engine *e, struct svm_eq *q)
 		intake_op(e, q, op);
 		n++;
 	}
+	/* Relaxed: information; the completion is what gives the slot back. */
+	if (n != 0)
+		__atomic_store_n(&q->ring.hdr->sq_head, q->head, __ATOMIC_RELAXED);
 	return n;
 }
 

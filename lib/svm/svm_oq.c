@@ -2,7 +2,6 @@
 /* Owner queues: the owner submits, in its own process. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "svm_dev.h"
 #include "svm_log.h"
@@ -147,13 +146,15 @@ oq_run_inline(struct svm_oq *oq)
 	if (!svm_engine_try_acquire(e))
 		return;
 	do {
-		svm_engine_turn(e);
+		/* A turn takes a burst at the most: until there is none. */
+		if (svm_engine_turn(e) != 0)
+			continue;
 		if (likely(oq->eq->nb_parked + oq->eq->nb_issued == 0))
 			break;
 		if (end == 0)
 			end = svm_now_us() + SVM_ENGINE_END_US(oq->dev->conf.timeout_us);
 		/* What is not ended by then sits where nothing can interrupt it. */
-	} while (svm_now_us() < end);
+	} while (end == 0 || svm_now_us() < end);
 	svm_engine_release(e);
 }
 
@@ -171,22 +172,4 @@ svm_oq_kick_slow(struct svm_oq *oq)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&oq->prod.ring.hdr->need_wakeup, __ATOMIC_RELAXED) != 0)
 		svm_engine_wake(oq->sleepy_engine);
-}
-
-bool
-svm_oq_idle(struct svm_oq *oq)
-{
-	const struct svm_producer *p = &oq->prod;
-	const uint32_t last = p->tail - 1;
-	struct svm_cpl c;
-	uint64_t word;
-
-	svm_oq_kick(oq);
-	if (p->tail == p->reaped)
-		return true;
-	/* Completions come in order: the last one says it. Acquire: C2. */
-	word = __atomic_load_n((const uint64_t *)&p->ring.cpl[last & p->ring.mask].done,
-			__ATOMIC_ACQUIRE);
-	memcpy(&c.done, &word, sizeof(word));
-	return c.phase == svm_ring_phase(&p->ring, last);
 }

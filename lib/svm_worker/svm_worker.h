@@ -148,7 +148,7 @@ svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond);
  * End the bond; queues must be destroyed first.
  *
  * @return 0; -ENOENT: not bound; -EBUSY: queues exist, or something in flight
- *   could not be ended; -ETIMEDOUT; -EPIPE; -EPROTO.
+ *   could not be ended within 5 s; -ETIMEDOUT; -EPIPE; -EPROTO.
  */
 int
 svm_worker_unbind(struct svm_worker *worker);
@@ -176,8 +176,8 @@ svm_worker_queue_create(struct svm_worker *worker, uint32_t depth, uint32_t flag
  * Give a queue back. What was submitted is ended first; results not yet
  * polled are lost.
  *
- * @return 0; -EBUSY: something in flight could not be ended in time, call
- *   again; -ETIMEDOUT; -EPIPE: the owner is gone, the queue is freed.
+ * @return 0; -EBUSY: something in flight could not be ended within 5 s,
+ *   call again; -ETIMEDOUT; -EPIPE: the owner is gone, the queue is freed.
  */
 int
 svm_worker_queue_destroy(struct svm_worker_queue *queue);

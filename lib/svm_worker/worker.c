@@ -113,9 +113,7 @@ svm_worker_unbind(struct svm_worker *worker)
 	if (worker->queues != NULL)
 		return -EBUSY;
 	svm_msg_init(&msg, SVM_MSG_UNBIND, worker->version, 0);
-	rc = svm_wconn_request(worker, &msg, NULL);
-	if (rc == 0)
-		rc = svm_wconn_status(msg.status.status);
+	rc = svm_wconn_give_back(worker, &msg);
 	if (rc == 0)
 		worker->bond = 0;
 	return rc;
@@ -137,29 +135,17 @@ svm_worker_info_get(const struct svm_worker *worker, struct svm_worker_info *inf
 
 /*
  * Ask the owner to end what it does for us, so that nothing touches our memory
- * any more when this returns. A busy owner is asked again; one that does not
- * come to an end is left with the hang-up.
+ * any more when this returns. One that does not come to an end is left with the
+ * hang-up.
  */
 static void
 leave_in_order(struct svm_worker *w)
 {
-	const uint64_t end = svm_wconn_now_ms() + WORKER_WAIT_MS;
-	const struct timespec pause = { .tv_nsec = 1000000 };
-
-	while (!w->broken && svm_wconn_now_ms() < end) {
-		int rc;
-
-		if (w->queues != NULL)
-			rc = svm_worker_queue_destroy(w->queues);
-		else if (w->bond != 0)
-			rc = svm_worker_unbind(w);
-		else
+	while (!w->broken && w->queues != NULL)
+		if (svm_worker_queue_destroy(w->queues) != 0)
 			return;
-		if (rc == -EBUSY)
-			nanosleep(&pause, NULL);
-		else if (rc != 0)
-			return;
-	}
+	if (!w->broken && w->bond != 0)
+		svm_worker_unbind(w);
 }
 
 void

@@ -204,6 +204,24 @@ svm_wconn_request(struct svm_worker *w, union svm_msg *msg, int *fd)
 	return rc;
 }
 
+int
+svm_wconn_give_back(struct svm_worker *w, const union svm_msg *ask)
+{
+	const uint64_t end = svm_wconn_now_ms() + WORKER_WAIT_MS;
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (;;) {
+		union svm_msg msg = *ask;
+		int rc = svm_wconn_request(w, &msg, NULL);
+
+		if (rc == 0)
+			rc = svm_wconn_status(msg.status.status);
+		if (rc != -EBUSY || svm_wconn_now_ms() >= end)
+			return rc;
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* A full backlog answers at once, so it is asked again. */
 static int
 sock_connect(int sock, const struct sockaddr_un *addr)

@@ -66,4 +66,14 @@ svm_wconn_break(struct svm_worker *w);
 int
 svm_wconn_status(int32_t status);
 
+/**
+ * Ask the owner to take something back (UNBIND, QUEUE_DESTROY) until it is not
+ * busy with it any more, for WORKER_WAIT_MS at the most.
+ *
+ * @return 0, -EBUSY, another status of the owner's, or what svm_wconn_request()
+ *   answers
+ */
+int
+svm_wconn_give_back(struct svm_worker *w, const union svm_msg *ask);
+
 #endif /* WORKER_CONN_H */

@@ -95,12 +95,10 @@ static int
 queue_end(struct svm_worker *w, uint32_t id)
 {
 	union svm_msg msg;
-	int rc;
 
 	svm_msg_init(&msg, SVM_MSG_QUEUE_DESTROY, w->version, 0);
 	msg.queue_destroy.queue = id;
-	rc = svm_wconn_request(w, &msg, NULL);
-	return rc != 0 ? rc : svm_wconn_status(msg.status.status);
+	return svm_wconn_give_back(w, &msg);
 }
 
 /* The reply's own fields: the features asked for, and MAY_SLEEP perhaps. */

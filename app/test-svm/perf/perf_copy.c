@@ -185,7 +185,7 @@ direct(unsigned int lcore)
 		bool stream;
 	} points[] = {
 		{ 64, false }, { 4096, false }, { 65536, false },
-		{ 64, true }, { 4096, true }, { 65536, true }, { 1u << 20, true },
+		{ 4096, true }, { 1u << 20, true },
 	};
 	struct dma svm = { .dev = -1 }, skeleton = { .dev = -1 };
 	char args[64];
