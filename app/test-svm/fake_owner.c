@@ -141,15 +141,6 @@ fake_process_gone(void *arg, uint64_t bond)
 	count(&fo->gone);
 }
 
-static bool
-fake_tick(void *arg)
-{
-	struct fake_owner *fo = arg;
-
-	count(&fo->ticks);
-	return fake_count(&fo->ticks) < __atomic_load_n(&fo->ticks_wanted, __ATOMIC_RELAXED);
-}
-
 struct fake_owner *
 fake_owner_create(void)
 {
@@ -179,7 +170,6 @@ fake_owner_start(struct fake_owner *fo, uint32_t idle_us)
 		.queue_destroy = fake_queue_destroy,
 		.doorbell = fake_doorbell,
 		.process_gone = fake_process_gone,
-		.tick = fake_tick,
 	};
 	const struct svm_server_conf conf = {
 		.path = fo->path,

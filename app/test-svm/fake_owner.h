@@ -48,9 +48,8 @@ struct fake_owner {
 	int bind_status;	/* what bind answers */
 	enum fake_memory memory;
 	int busy;		/* atomic: how often to answer -EBUSY from now on */
-	int ticks_wanted;	/* atomic: how often tick asks for another */
 
-	int binds, unbinds, created, destroyed, doorbells, ticks, gone;
+	int binds, unbinds, created, destroyed, doorbells, gone;
 	int order_wrong;	/* unbound while queues existed */
 	pid_t pid;		/* of the last bind */
 	uint64_t user;

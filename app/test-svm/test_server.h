@@ -28,7 +28,7 @@ test_server_worker_add(CU_pSuite suite);
 int
 test_server_stranger_add(CU_pSuite suite);
 
-/** Add what is about watches and ticks. @return 0, -1. */
+/** Add what is about watches. @return 0, -1. */
 int
 test_server_watch_add(CU_pSuite suite);
 

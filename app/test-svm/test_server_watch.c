@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What else the server's thread does: it watches pidfds, and it ticks. */
+/* What else the server's thread does: it watches pidfds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -50,6 +50,22 @@ waiting_process(int *pipe_end, int *pidfd)
 	return child;
 }
 
+/* Another process ends and is reported: the loop has looked at everything since. */
+static void
+loop_turns(struct fake_owner *fo)
+{
+	const int before = fake_count(&fo->gone);
+	int end, pidfd;
+	const pid_t child = waiting_process(&end, &pidfd);
+
+	CU_ASSERT_EQUAL(svm_server_watch(fo->server, pidfd, 99), 0);
+	close(end);
+	CU_ASSERT_TRUE(fake_wait_for(&fo->gone, before + 1));
+	svm_server_unwatch(fo->server, pidfd);
+	close(pidfd);
+	waitpid(child, NULL, 0);
+}
+
 static void
 test_server_watch_reports_the_end_once(void)
 {
@@ -64,12 +80,10 @@ test_server_watch_reports_the_end_once(void)
 	close(end);
 	CU_ASSERT_TRUE(fake_wait_for(&fo->gone, 1));
 	CU_ASSERT_EQUAL(fo->gone_bond, 1234);
-	/* Two more turns of the loop see nothing new. */
-	svm_server_poke(fo->server);
-	CU_ASSERT_TRUE(fake_wait_for(&fo->ticks, 1));
-	svm_server_poke(fo->server);
-	CU_ASSERT_TRUE(fake_wait_for(&fo->ticks, 2));
-	CU_ASSERT_EQUAL(fake_count(&fo->gone), 1);
+	/* Two more turns of the loop see nothing new of it. */
+	loop_turns(fo);
+	loop_turns(fo);
+	CU_ASSERT_EQUAL(fake_count(&fo->gone), 3);
 	svm_server_unwatch(fo->server, pidfd);
 	close(pidfd);
 	waitpid(child, NULL, 0);
@@ -88,28 +102,14 @@ test_server_unwatched_end_is_not_reported(void)
 	svm_server_unwatch(fo->server, pidfd);
 	close(end);
 	CU_ASSERT_EQUAL(waitpid(child, NULL, 0), child);
-	svm_server_poke(fo->server);
-	CU_ASSERT_TRUE(fake_wait_for(&fo->ticks, 1));
-	CU_ASSERT_EQUAL(fake_count(&fo->gone), 0);
+	loop_turns(fo);
+	CU_ASSERT_EQUAL(fake_count(&fo->gone), 1);
 	/* And it can be watched again. */
 	CU_ASSERT_EQUAL(svm_server_watch(fo->server, pidfd, 2), 0);
-	CU_ASSERT_TRUE(fake_wait_for(&fo->gone, 1));
+	CU_ASSERT_TRUE(fake_wait_for(&fo->gone, 2));
 	CU_ASSERT_EQUAL(fo->gone_bond, 2);
 	svm_server_unwatch(fo->server, pidfd);
 	close(pidfd);
-	fake_owner_destroy(fo);
-}
-
-static void
-test_server_poke_ticks_as_long_as_it_is_asked_to(void)
-{
-	struct fake_owner *fo = begin();
-
-	CU_ASSERT_EQUAL(fake_count(&fo->ticks), 0);
-	__atomic_store_n(&fo->ticks_wanted, 5, __ATOMIC_RELAXED);
-	svm_server_poke(fo->server);
-	CU_ASSERT_TRUE(fake_wait_for(&fo->ticks, 5));
-	CU_ASSERT_EQUAL(fake_count(&fo->ticks), 5);
 	fake_owner_destroy(fo);
 }
 
@@ -138,7 +138,6 @@ test_server_watch_add(CU_pSuite suite)
 #define T(fn) { #fn, fn }
 		T(test_server_watch_reports_the_end_once),
 		T(test_server_unwatched_end_is_not_reported),
-		T(test_server_poke_ticks_as_long_as_it_is_asked_to),
 		T(test_server_without_a_path_watches_all_the_same),
 #undef T
 	};

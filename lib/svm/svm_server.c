@@ -4,7 +4,7 @@
  * which other threads reach it, the workers' sockets and the bonds' pidfds.
  *
  * Connections belong to the thread and need no lock. No lock is held across a
- * callback, so ops may call watch, unwatch and poke.
+ * callback, so ops may call watch and unwatch.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -48,7 +48,6 @@ struct svm_server {
 	int eventfd;
 	pthread_t thread;
 	bool stop;		/* atomic; with eventfd */
-	bool poked;		/* atomic; with eventfd */
 
 	/* the server's thread only, but for nb_workers */
 	struct svm_conn_env env;
@@ -56,7 +55,6 @@ struct svm_server {
 	struct conn_list leaving;	/* being given back */
 	uint32_t nb_leaving;
 	uint32_t nb_workers;	/* connected; written by the thread, read by any */
-	bool ticking;		/* ops->tick wants to be called again */
 	bool told_full;		/* logged since the last worker left */
 	bool resting;		/* not listening, see SERVER_ACCEPT_REST_MS */
 	uint64_t rest_until_ms;
@@ -184,7 +182,6 @@ event_serve(struct svm_server *s, int fd)
 
 	switch (e.kind) {
 	case SVM_FD_WAKE:
-		/* Emptied before housekeep() takes the flag: a later poke fills it again. */
 		if (read(fd, &count, sizeof(count)) < 0)
 			return;
 		break;
@@ -219,23 +216,13 @@ silent_hang_up(struct svm_server *s, uint64_t now)
 	}
 }
 
-/* Whether the device wants to be asked again. A device may have nothing to keep. */
-static bool
-device_tick(struct svm_server *s)
-{
-	return s->ops.tick != NULL && s->ops.tick(s->arg);
-}
-
-/* What time brings, and pokes. */
+/* What time brings. */
 static void
 housekeep(struct svm_server *s)
 {
-	const bool poked = __atomic_exchange_n(&s->poked, false, __ATOMIC_ACQUIRE);
 	const uint64_t now = now_ms();
 	struct svm_conn *conn, *next;
 
-	if (poked || (s->ticking && now >= s->next_tick_ms))
-		s->ticking = device_tick(s);
 	if (now >= s->next_tick_ms) {
 		for (conn = TAILQ_FIRST(&s->leaving); conn != NULL; conn = next) {
 			next = TAILQ_NEXT(conn, link);
@@ -257,7 +244,7 @@ nap_ms(const struct svm_server *s)
 {
 	const struct svm_conn *last = TAILQ_LAST(&s->conns, conn_list);
 
-	if (s->ticking || !TAILQ_EMPTY(&s->leaving))
+	if (!TAILQ_EMPTY(&s->leaving))
 		return SERVER_TICK_MS;
 	if (s->resting)
 		return SERVER_ACCEPT_REST_MS;
@@ -278,7 +265,6 @@ conns_end(struct svm_server *s)
 	while ((conn = TAILQ_FIRST(&s->conns)) != NULL)
 		conn_hang_up(s, conn, 0);
 	while (!TAILQ_EMPTY(&s->leaving) && now_ms() < end) {
-		device_tick(s);
 		nanosleep(&tick, NULL);
 		for (conn = TAILQ_FIRST(&s->leaving); conn != NULL; conn = next) {
 			next = TAILQ_NEXT(conn, link);
@@ -461,14 +447,6 @@ void
 svm_server_unwatch(struct svm_server *server, int pidfd)
 {
 	svm_fdtab_del(&server->fds, pidfd);
-}
-
-void
-svm_server_poke(struct svm_server *server)
-{
-	/* Pairs with the exchange in housekeep(): what led to the poke is seen there. */
-	__atomic_store_n(&server->poked, true, __ATOMIC_RELEASE);
-	server_wake(server);
 }
 
 uint32_t

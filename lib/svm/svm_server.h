@@ -35,8 +35,6 @@ struct svm_server_ops {
 	void (*doorbell)(void *arg);
 	/** A watched pidfd became readable: the process has ended. */
 	void (*process_gone)(void *arg, uint64_t bond);
-	/** About every 10 ms while it returns true, or after svm_server_poke(): housekeeping. */
-	bool (*tick)(void *arg);
 };
 
 struct svm_server_conf {
@@ -69,10 +67,6 @@ svm_server_watch(struct svm_server *server, int pidfd, uint64_t bond);
 /** Stop watching; before the pidfd is closed. Any thread. */
 void
 svm_server_unwatch(struct svm_server *server, int pidfd);
-
-/** Have ops->tick called soon. Any thread. */
-void
-svm_server_poke(struct svm_server *server);
 
 /** Workers connected now. Any thread. */
 uint32_t
