@@ -26,10 +26,16 @@ static const char usage_text[] =
 	"  perf NAME [--csv FILE]  run a benchmark; FILE - is standard output\n";
 
 static int
-usage_error(const char *what, const char *name)
+usage_error(const char *what)
 {
-	fprintf(stderr, "dpdk-test-svm: %s%s%s\n%s", what, name[0] != '\0' ? ": " : "", name,
-		usage_text);
+	fprintf(stderr, "dpdk-test-svm: %s\n%s", what, usage_text);
+	return USAGE;
+}
+
+static int
+unknown(const char *what, const char *name, const char *allowed)
+{
+	fprintf(stderr, "dpdk-test-svm: no such %s: %s (%s)\n", what, name, allowed);
 	return USAGE;
 }
 
@@ -81,10 +87,12 @@ has_option(int argc, char **argv, const char *option, bool glued)
 static int
 eal_init(int argc, char **argv)
 {
-	char **args = calloc(argc + 4, sizeof(*args));
+	/* EAL keeps pointers into it: never freed, and not a leak. */
+	static char **args;
 	const char *plugin = plugin_path();
 	int n, ret;
 
+	args = calloc(argc + 4, sizeof(*args));
 	if (args == NULL)
 		return -1;
 	memcpy(args, argv, argc * sizeof(*args));
@@ -97,18 +105,24 @@ eal_init(int argc, char **argv)
 			!has_option(argc, argv, "-a", true) &&
 			!has_option(argc, argv, "-b", true))
 		args[n++] = (char *)(uintptr_t)"--no-pci";
-	/* EAL moves its arguments about and keeps pointers to them. */
 	ret = rte_eal_init(n, args);
 	if (ret < 0)
 		fprintf(stderr, "dpdk-test-svm: EAL does not start with these arguments\n");
 	return ret;
 }
 
+static void
+eal_fini(void)
+{
+	rte_eal_cleanup();
+	free(eal_args);
+}
+
 static int
 do_list(int argc, char **argv)
 {
 	if (argc > 1)
-		return usage_error("list takes no argument", argv[1]);
+		return usage_error("list takes no argument");
 	if (runner_list() != 0)
 		return 1;
 	printf("perf\n");
@@ -123,11 +137,11 @@ do_unit(int argc, char **argv, int eal_argc, char **eal_argv)
 
 	for (i = 1; i < argc; i++)
 		if (!runner_has(argv[i]))
-			return usage_error("no such suite (see list)", argv[i]);
+			return unknown("suite", argv[i], "the command list shows them");
 	if (eal_init(eal_argc, eal_argv) < 0)
 		return 1;
 	ret = runner_run(argv + 1, argc - 1);
-	rte_eal_cleanup();
+	eal_fini();
 	return ret;
 }
 
@@ -145,18 +159,18 @@ do_perf(int argc, char **argv, int eal_argc, char **eal_argv)
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c != 'c')
-			return usage_error("perf: what is this, or what should follow it",
-				argv[optind - 1]);
+			return unknown("option of perf, or its value is missing",
+				argv[optind - 1], "--csv FILE");
 		csv = optarg;
 	}
 	if (optind + 1 != argc)
-		return usage_error("perf takes one NAME", "");
+		return usage_error("perf takes one NAME");
 	if (!perf_has(argv[optind]))
-		return usage_error("no such benchmark (see list)", argv[optind]);
+		return unknown("benchmark", argv[optind], "the command list shows them");
 	if (eal_init(eal_argc, eal_argv) < 0)
 		return 1;
 	ret = perf_run(argv[optind], csv);
-	rte_eal_cleanup();
+	eal_fini();
 	return ret;
 }
 
@@ -169,12 +183,12 @@ main(int argc, char **argv)
 	const int nb = argc - at - 1;
 
 	if (nb < 1)
-		return usage_error("what shall I do?", "");
+		return usage_error("a COMMAND is missing");
 	if (strcmp(ours[0], "list") == 0)
 		return do_list(nb, ours);
 	if (strcmp(ours[0], "unit") == 0)
 		return do_unit(nb, ours, eal_argc, argv);
 	if (strcmp(ours[0], "perf") == 0)
 		return do_perf(nb, ours, eal_argc, argv);
-	return usage_error("no such command", ours[0]);
+	return unknown("command", ours[0], "list, unit, perf");
 }

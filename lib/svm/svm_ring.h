@@ -228,7 +228,9 @@ svm_producer_fill(struct svm_producer *p, uint32_t counter, const struct svm_des
 	struct svm_desc *slot = &p->ring.desc[counter & p->ring.mask];
 
 	memcpy(slot, d, offsetof(struct svm_desc, seq));
-	memcpy(slot->reserved1, d->reserved1, sizeof(slot->reserved1));
+	slot->reserved1[0] = d->reserved1[0];
+	slot->reserved1[1] = d->reserved1[1];
+	slot->reserved1[2] = d->reserved1[2];
 }
 
 /**
