@@ -211,6 +211,36 @@ autotest()
 		env DPDK_TEST=dmadev_autotest dpdk-test "${args[@]}"
 }
 
+# secondary_refused: a primary waits at its prompt while a secondary asks for the device.
+secondary_refused()
+{
+	local args=(--no-pci --file-prefix "$prefix" -d "$plugin" --huge-unlink=never -m 64) pipe rc=0
+	pipe=$(mktemp -u)
+	mkfifo "$pipe"
+	timeout -k 5 50 dpdk-test "${args[@]}" -l "${cpus%,*}" --vdev svm0,socket=none \
+		<"$pipe" >"$pipe.log" 2>&1 &
+	exec 9>"$pipe"
+	for _ in $(seq 200); do
+		! grep -q 'RTE>>' "$pipe.log" || break
+		sleep 0.1
+	done
+	echo quit | timeout -k 5 20 dpdk-test "${args[@]}" --proc-type=secondary \
+		-l "${cpus#*,}" --vdev svm1,socket=none || rc=$?
+	echo quit >&9
+	exec 9>&-
+	wait $! || { echo "the primary ended with $?"; rc=1; }
+	rm -f "$pipe" "$pipe.log"
+	return "$rc"
+}
+export -f secondary_refused
+export prefix
+
+secondary_ok()
+{
+	[ "$(grep -ac 'svm1: a secondary process cannot use it' "$log")" = 1 ] ||
+		{ echo 'not one line that refuses a secondary process'; return 1; }
+}
+
 require_plugin_place "$top"
 cpus=$(first_cpus) || die "the tests need two CPUs"
 
@@ -238,7 +268,17 @@ step "dpdk-testpmd starts and quits" 60 testpmd_ok bash -c 'echo quit | "$@"' sh
 	dpdk-testpmd --no-huge -m 128 -l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" \
 	--vdev svm0 -- -i --total-num-mbufs=2048
 
+export cpus
+if [ "$(hugepages_free)" -ge 64 ]; then
+	step "a secondary process is refused" 90 secondary_ok bash -c secondary_refused
+else
+	skip secondary.hugepages "no 128 MiB of free 2 MiB hugepages"
+fi
+step "svm_copy" 60 anything build/examples/svm_copy_owner --no-huge -m 128 -l "$cpus" --no-pci \
+	--file-prefix "$prefix" -d "$plugin" --vdev svm0
+
 if [ -z "$fast" ]; then
+	step "svm_pipeline on real packets (demo.sh)" 300 anything bash scripts/demo.sh
 	if step "build (sanitizers)" 900 no_warning bash -c \
 		'. scripts/lib.sh; build_tree . build-asan -Db_sanitize=address,undefined -Dexamples=false'
 	then
