@@ -3,7 +3,8 @@
  * svm_copy, the owner: starts a worker, writes into its malloc'ed buffer and
  * reads the answer out of its memory.
  *
- *   svm_copy_owner --no-huge -m 64 --no-pci -d librte_dma_svm.so --vdev svm0
+ *   build/examples/svm_copy_owner --no-huge -m 64 --no-pci \
+ *	-d build/drivers/librte_dma_svm.so --vdev svm0
  */
 #include <errno.h>
 #include <libgen.h>

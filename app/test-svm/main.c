@@ -111,15 +111,8 @@ eal_init(int argc, char **argv)
 	return ret;
 }
 
-static void
-eal_fini(void)
-{
-	rte_eal_cleanup();
-	free(eal_args);
-}
-
 static int
-do_list(int argc, char **argv)
+do_list(int argc)
 {
 	if (argc > 1)
 		return usage_error("list takes no argument");
@@ -141,7 +134,7 @@ do_unit(int argc, char **argv, int eal_argc, char **eal_argv)
 	if (eal_init(eal_argc, eal_argv) < 0)
 		return 1;
 	ret = runner_run(argv + 1, argc - 1);
-	eal_fini();
+	rte_eal_cleanup();
 	return ret;
 }
 
@@ -170,7 +163,7 @@ do_perf(int argc, char **argv, int eal_argc, char **eal_argv)
 	if (eal_init(eal_argc, eal_argv) < 0)
 		return 1;
 	ret = perf_run(argv[optind], csv);
-	eal_fini();
+	rte_eal_cleanup();
 	return ret;
 }
 
@@ -185,7 +178,7 @@ main(int argc, char **argv)
 	if (nb < 1)
 		return usage_error("a COMMAND is missing");
 	if (strcmp(ours[0], "list") == 0)
-		return do_list(nb, ours);
+		return do_list(nb);
 	if (strcmp(ours[0], "unit") == 0)
 		return do_unit(nb, ours, eal_argc, argv);
 	if (strcmp(ours[0], "perf") == 0)

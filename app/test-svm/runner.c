@@ -230,6 +230,7 @@ runner_run(char *const *suites, size_t nb)
 	if (run.skipped > 0)
 		printf(", %u skipped", run.skipped);
 	printf("\n");
+	fflush(stdout);
 	if (run.failed > 0)
 		return 1;
 	return run.passed > 0 ? 0 : 77;

@@ -14,8 +14,9 @@
 #define LEN	1024u
 #define VA(p)	((rte_iova_t)(uintptr_t)(p))
 
-/* The second half of the suite, on workers' memory. */
-int test_dmadev_bonds_suite(void);
+/** Add what is about vchans to the suite "dmadev". @return 0, -1. */
+int
+test_dmadev_vchan_add(void);
 
 static inline int16_t
 dma_id(const struct fx *f)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The life of a batch: legs, lanes, deadlines, and what its operations get. */
 #include <errno.h>
+#include <sched.h>
 
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
@@ -332,6 +333,7 @@ leg_start(struct svm_engine *e, struct svm_batch *b)
 	b->deadline = b->started + leg_cycles(e, b);
 	b->extended = 0;
 	b->state = SVM_BATCH_RUNNING;
+	svm_lane_run_on(b->lane, sched_getcpu());
 	svm_lane_submit(b->lane, &b->job);
 	svm_lane_wait(b->lane, GRACE_NS);
 	return true;

@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -418,6 +419,19 @@ svm_lane_wait(struct svm_lane *lane, uint64_t ns)
 	/* Relaxed: a wake-up more or less is harmless now. */
 	__atomic_store_n(&lane->waiter, 0, __ATOMIC_RELAXED);
 	return state;
+}
+
+void
+svm_lane_run_on(struct svm_lane *lane, int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE || lane->cpu == cpu + 1)
+		return;
+	lane->cpu = cpu + 1;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(lane->tid, sizeof(set), &set);
 }
 
 bool

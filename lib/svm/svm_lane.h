@@ -91,6 +91,14 @@ void
 svm_lane_put(struct svm_lane_pool *pool, struct svm_lane *lane);
 
 /**
+ * Have a lane run on this CPU: the one whose thread is about to wait for it.
+ * Elsewhere it would compete with a polling lcore. A system call only when the
+ * CPU is another than the last time; where the kernel refuses, it stays.
+ */
+void
+svm_lane_run_on(struct svm_lane *lane, int cpu);
+
+/**
  * Hand a job over; the lane is idle. The job belongs to the lane until !busy.
  * If the lane has died meanwhile, nothing runs and its state says DEAD.
  */

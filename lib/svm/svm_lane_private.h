@@ -145,6 +145,7 @@ struct svm_lane {
 	struct svm_lane *put_next;	/* in the stack of lanes given back */
 	uint64_t since_ns;		/* when it came to its place */
 	bool killed;			/* its death is no surprise */
+	int cpu;			/* the holder's: where it was last told to run, + 1 */
 	void *map;
 	size_t map_len;
 };

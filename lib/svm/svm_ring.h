@@ -35,6 +35,10 @@
 
 #include "svm_abi.h"
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the ring is little endian"
+#endif
+
 /** One side's private view of a queue's memory. */
 struct svm_ring {
 	struct svm_queue_hdr *hdr;
@@ -227,7 +231,20 @@ svm_producer_fill(struct svm_producer *p, uint32_t counter, const struct svm_des
 {
 	struct svm_desc *slot = &p->ring.desc[counter & p->ring.mask];
 
-	memcpy(slot, d, offsetof(struct svm_desc, seq));
+	/*
+	 * Field by field: the caller's descriptor then never is in memory. A wide
+	 * copy of one just put together from small stores waits for each of them.
+	 */
+	slot->op = d->op;
+	slot->flags = d->flags;
+	slot->reserved0 = d->reserved0;
+	slot->len = d->len;
+	slot->src = d->src;
+	slot->dst = d->dst;
+	slot->src_space = d->src_space;
+	slot->dst_space = d->dst_space;
+	slot->cookie = d->cookie;
+	slot->pattern = d->pattern;
 	slot->reserved1[0] = d->reserved1[0];
 	slot->reserved1[1] = d->reserved1[1];
 	slot->reserved1[2] = d->reserved1[2];
@@ -315,16 +332,11 @@ svm_ring_complete(const struct svm_ring *ring, uint32_t counter, uint8_t status,
 		uint32_t done, uint64_t fault_addr)
 {
 	struct svm_cpl *c = &ring->cpl[counter & ring->mask];
-	const struct svm_cpl v = {
-		.done = done,
-		.id = (uint16_t)counter,
-		.status = status,
-		.phase = svm_ring_phase(ring, counter),
-	};
-	uint64_t word;
+	/* done, id, status and phase as they stand in memory. */
+	const uint64_t word = (uint64_t)done | (uint64_t)(uint16_t)counter << 32 |
+		(uint64_t)status << 48 | (uint64_t)svm_ring_phase(ring, counter) << 56;
 
 	c->fault_addr = fault_addr;
-	memcpy(&word, &v.done, sizeof(word));
 	__atomic_store_n((uint64_t *)&c->done, word, __ATOMIC_RELEASE); /* C2 */
 }
 

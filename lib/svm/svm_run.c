@@ -32,8 +32,8 @@
 /* ---- engine=thread ---- */
 
 /*
- * Without core=, any CPU that EAL knows of: a thread inherits the set of its
- * creator, which is one lcore's as a rule, and would share it with a poller.
+ * Without core=, any CPU that EAL may use: those of its control threads, which
+ * this thread has to begin with, and the lcores'.
  */
 static void
 thread_set_affinity(const struct svm_dev *dev)
@@ -116,15 +116,12 @@ run_start_thread(struct svm_dev *dev)
 	int ret;
 
 	dev->stop = 0;
-	ret = pthread_create(&dev->thread, NULL, thread_main, dev);
-	if (ret != 0) {
-		SVM_LOG(ERR, "%s: cannot make the engine thread: %s", dev->conf.name,
-			strerror(ret));
-		return -ret;
-	}
 	snprintf(name, sizeof(name), "svm-eng-%u", dev->id);
-	pthread_setname_np(dev->thread, name);
-	return 0;
+	ret = rte_ctrl_thread_create(&dev->thread, name, NULL, thread_main, dev);
+	if (ret < 0)
+		SVM_LOG(ERR, "%s: cannot make the engine thread: %s", dev->conf.name,
+			strerror(-ret));
+	return ret;
 }
 
 static void
