@@ -132,6 +132,7 @@ traffic()
 			"http://$server_ip/data?[1-$files_per_round]" &
 		wait $! || return
 	done
+	: >"$tmp/fetched"
 }
 
 # Arguments for EAL: hugepages when there are enough, and no file outside our folder.
@@ -165,8 +166,9 @@ run_veth()
 	pids+=($!)
 	RUNTIME_DIRECTORY=$tmp in_ns "$server" "$top/build/examples/svm_pipeline" "${eal[@]}" \
 		--vdev "net_af_packet0,iface=svm-server,blocksz=65536,framesz=2048,framecnt=16384" -- \
-		--workers "$workers" --kill-after "$kill_after" --idle-ms 1000 --seconds 60 \
+		--workers "$workers" --kill-after "$kill_after" --idle-ms 2000 --seconds 60 \
 		--ready "$tmp/ready"
+	[ -e "$tmp/fetched" ] || die "the packets ended before the clients had fetched everything"
 }
 
 run()

@@ -16,6 +16,14 @@
 #define FAKE_BOND	77u
 
 static void
+nap(void)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	nanosleep(&ms, NULL);
+}
+
+static void
 count(int *counter)
 {
 	__atomic_fetch_add(counter, 1, __ATOMIC_RELEASE);	/* -> fake_count() */
@@ -38,12 +46,17 @@ is_busy(struct fake_owner *fo)
 }
 
 static int
-fake_bind(void *arg, pid_t pid, uint64_t user, uint64_t *bond)
+fake_bind(void *arg, pid_t pid, uid_t uid, uint64_t user, uint64_t *bond)
 {
 	struct fake_owner *fo = arg;
 
 	fo->pid = pid;
+	fo->uid = uid;
 	fo->user = user;
+	fo->asked_by[fo->asked % FAKE_ASKED] = user;
+	count(&fo->asked);
+	while (fake_count(&fo->hold) != 0)
+		nap();
 	*bond = FAKE_BOND;
 	if (fo->bind_status == 0)
 		count(&fo->binds);
@@ -208,14 +221,6 @@ fake_owner_destroy(struct fake_owner *fo)
 	unlink(fo->path);
 	rmdir(fo->dir);
 	free(fo);
-}
-
-static void
-nap(void)
-{
-	const struct timespec ms = { .tv_nsec = 1000000 };
-
-	nanosleep(&ms, NULL);
 }
 
 bool

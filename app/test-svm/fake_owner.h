@@ -21,6 +21,7 @@
 /* Bound of every wait; what a test finds does not depend on it. */
 #define FAKE_BOUND_MS	20000
 #define FAKE_QUEUES	8
+#define FAKE_ASKED	32
 
 /* How the memory of a queue is made wrong. */
 enum fake_memory {
@@ -49,9 +50,14 @@ struct fake_owner {
 	enum fake_memory memory;
 	int busy;		/* atomic: how often to answer -EBUSY from now on */
 
+	int hold;		/* atomic: bind waits while it is not 0 */
+
 	int binds, unbinds, created, destroyed, doorbells, gone;
 	int order_wrong;	/* unbound while queues existed */
+	int asked;		/* binds, the refused ones, too */
+	uint64_t asked_by[FAKE_ASKED];	/* their users, in order */
 	pid_t pid;		/* of the last bind */
+	uid_t uid;
 	uint64_t user;
 	uint64_t gone_bond;
 	struct fake_queue queue[FAKE_QUEUES];

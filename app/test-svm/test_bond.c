@@ -8,11 +8,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fake_owner.h"
 #include "fixture.h"
 #include "suites.h"
 
@@ -107,8 +109,8 @@ test_bond_kernel_thread_refused(void)
 		(void)!fgets(comm, sizeof(comm), in);
 		fclose(in);
 	}
-	if (strcmp(comm, "kthreadd\n") != 0) {
-		test_skip("no kernel thread to be seen");
+	if (strcmp(comm, "kthreadd\n") != 0 || geteuid() != 0) {
+		test_skip("pid 2 is no kernel thread here, or not root");
 		return;
 	}
 	TEST_EQUAL(rte_svm_bind(f->dev, 2, &bond), -ESRCH);
@@ -168,6 +170,41 @@ test_bond_owner_not_root_refused(void)
 	CU_ASSERT_FATAL(a.ids == 0);
 	TEST_EQUAL(a.bind, -EPERM);
 	TEST_EQUAL(rte_svm_bond_list(f->dev, NULL, 0), 0);
+}
+
+/* Connects as one user, binds as another; how a process does that makes no difference. */
+static int
+child_binds(const char *path, uid_t first, uid_t then)
+{
+	const pid_t child = fork();
+	int status = -1, sock;
+
+	if (child == 0) {
+		if (seteuid(first) != 0)
+			_exit(100);
+		setfsuid(0);	/* the socket is root's */
+		sock = raw_ready(path);
+		if (sock < 0 || seteuid(0) != 0 || seteuid(then) != 0)
+			_exit(101);
+		_exit(-raw_bind(sock, 0, NULL));
+	}
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : status;
+}
+
+static void
+test_bond_user_changed_since_connect_refused(void)
+{
+	struct fx *f = fx_begin("");
+
+	if (geteuid() != 0) {
+		test_skip("not root: cannot change users");
+		return;
+	}
+	TEST_EQUAL(child_binds(f->socket, NOBODY, 0), -EPERM);
+	/* The saved user is root's still. */
+	TEST_EQUAL(child_binds(f->socket, NOBODY, NOBODY), -EPERM);
+	TEST_EQUAL(child_binds(f->socket, 0, 0), 0);
 }
 
 static void
@@ -288,6 +325,24 @@ test_bond_info_tells_what_happened(void)
 }
 
 static void
+test_bond_info_counts_operation_within_once(void)
+{
+	struct fx_worker *w = fx_begin_bound();
+	struct rte_svm_bond_info i;
+	uint64_t from, to;
+
+	if (w == NULL)
+		return;
+	from = fx_worker_mem(w, LEN, NULL);
+	to = fx_worker_mem(w, LEN, NULL);
+	TEST_STATUS(fx_copy(w->f, w->bond, from, w->bond, to, LEN).status, RTE_SVM_ST_OK);
+	CU_ASSERT_FATAL(rte_svm_bond_info_get(w->f->dev, w->bond, &i) == 0);
+	TEST_EQUAL(i.ops, 1);
+	TEST_EQUAL(i.bytes_in, LEN);
+	TEST_EQUAL(i.bytes_out, LEN);
+}
+
+static void
 test_bond_info_carries_user_value(void)
 {
 	struct fx *f = fx_begin("");
@@ -353,6 +408,8 @@ static const struct fx_test tests[] = {
 		FX_THREAD_LANE | FX_INLINE_LANE },
 	{ "test_bond_owner_not_root_refused", test_bond_owner_not_root_refused,
 		FX_THREAD_LANE | FX_THREAD_CMA },
+	{ "test_bond_user_changed_since_connect_refused",
+		test_bond_user_changed_since_connect_refused, FX_ONE },
 	{ "test_bond_permission_revoked_denied", test_bond_permission_revoked_denied,
 		FX_LANE },
 	{ "test_bond_twice_refused", test_bond_twice_refused, FX_ONE },
@@ -366,6 +423,8 @@ static const struct fx_test tests[] = {
 		test_bond_operation_on_unbound_refused, FX_ALL },
 	{ "test_bond_info_tells_what_happened", test_bond_info_tells_what_happened,
 		FX_ALL },
+	{ "test_bond_info_counts_operation_within_once",
+		test_bond_info_counts_operation_within_once, FX_ONE },
 	{ "test_bond_info_carries_user_value", test_bond_info_carries_user_value, FX_ONE },
 	{ "test_bond_list_shows_all", test_bond_list_shows_all, FX_ONE },
 	{ "test_bond_max_bonds_exhausted_refused", test_bond_max_bonds_exhausted_refused,

@@ -145,6 +145,20 @@ test_devargs_socket_path_too_long_refused(void)
 }
 
 static void
+test_devargs_longest_socket_path_accepted(void)
+{
+	char dir[] = "/tmp/svm-args-XXXXXX", args[160];
+	struct rte_svm_info info;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	snprintf(args, sizeof(args), "socket=%s/%0*d", dir, 107 - (int)strlen(dir) - 1, 0);
+	accepted(args, &info);
+	TEST_EQUAL(strlen(info.socket), 107);
+	/* Nothing is left in it. */
+	TEST_EQUAL(rmdir(dir), 0);
+}
+
+static void
 test_devargs_unknown_key_refused_naming_all_keys(void)
 {
 	static const char *const words[] = { "'cores'", "engine", "core", "queues", "depth", "tier",
@@ -306,6 +320,7 @@ test_devargs_suite(void)
 	} tests[] = {
 		T(test_devargs_wrong_value_refused_naming_key_and_allowed),
 		T(test_devargs_socket_path_too_long_refused),
+		T(test_devargs_longest_socket_path_accepted),
 		T(test_devargs_unknown_key_refused_naming_all_keys),
 		T(test_devargs_key_given_twice_refused),
 		T(test_devargs_more_pairs_than_keys_refused),

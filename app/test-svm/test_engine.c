@@ -299,6 +299,33 @@ test_engine_fill_repeats_pattern(void)
 	TEST_EQUAL(own[5003], 0);
 }
 
+/* One lane call carries both: the copy ends where the call's limit cuts the fill. */
+static void
+test_engine_fill_cut_by_batch_keeps_pattern(void)
+{
+	const uint64_t word = UINT64_C(0x1122334455667788);
+	const uint32_t len = (4u << 20) - 13;
+	struct fx_worker *w = fx_begin_bound();
+	struct rte_svm_result r[2];
+	struct rte_svm_op ops[2];
+	uint64_t mem, to;
+	char *own;
+
+	if (w == NULL)
+		return;
+	own = fx_mem(w->f, len);
+	mem = fx_worker_mem(w, len, NULL);
+	to = fx_worker_mem(w, 104, NULL);
+	ops[0] = (struct rte_svm_op){ .op = RTE_SVM_OP_COPY, .len = len,
+		.src = (uintptr_t)own, .dst = mem, .dst_bond = w->bond };
+	ops[1] = (struct rte_svm_op){ .op = RTE_SVM_OP_FILL, .len = 101,
+		.pattern = word, .dst = to, .dst_bond = w->bond };
+	fx_run(w->f, ops, 2, r);
+	TEST_STATUS(r[1].status, RTE_SVM_ST_OK);
+	TEST_EQUAL(r[1].done, 101);
+	TEST_EQUAL(fx_do(w, WK_VERIFY_WORD, to, 101, word), 101);
+}
+
 static void
 test_engine_compare_equal_succeeds(void)
 {
@@ -451,6 +478,8 @@ static const struct fx_test tests[] = {
 		FX_ALL },
 	{ "test_engine_sg_bad_count_refused", test_engine_sg_bad_count_refused, FX_ONE },
 	{ "test_engine_fill_repeats_pattern", test_engine_fill_repeats_pattern, FX_ALL },
+	{ "test_engine_fill_cut_by_batch_keeps_pattern",
+		test_engine_fill_cut_by_batch_keeps_pattern, FX_ALL },
 	{ "test_engine_compare_equal_succeeds", test_engine_compare_equal_succeeds,
 		FX_ALL },
 	{ "test_engine_compare_mismatch_names_the_byte",

@@ -386,6 +386,22 @@ test_fault_record_names_the_access(void)
 }
 
 static void
+test_fault_record_of_compare_is_no_store(void)
+{
+	struct fx_worker *w = fx_begin_bound();
+	struct rte_svm_fault rec[2];
+
+	if (w == NULL)
+		return;
+	fx_run_one(w->f, (struct rte_svm_op){ .op = RTE_SVM_OP_COMPARE, .len = 64,
+		.src = (uintptr_t)fx_mem(w->f, 64), .dst = 0x5000, .dst_bond = w->bond });
+	TEST_EQUAL(rte_svm_fault_poll(w->f->dev, rec, 2), 1);
+	TEST_EQUAL(rec[0].bond, w->bond);
+	TEST_EQUAL(rec[0].addr, 0x5000);
+	TEST_EQUAL(rec[0].write, 0);
+}
+
+static void
 test_fault_records_nobody_takes_are_counted(void)
 {
 	enum { N = 1200, ROOM = 1024 };
@@ -441,6 +457,8 @@ static const struct fx_test tests[] = {
 		FX_ALL },
 	{ "test_fault_record_names_the_access", test_fault_record_names_the_access,
 		FX_ALL },
+	{ "test_fault_record_of_compare_is_no_store",
+		test_fault_record_of_compare_is_no_store, FX_ONE },
 	{ "test_fault_records_nobody_takes_are_counted",
 		test_fault_records_nobody_takes_are_counted, FX_ALL },
 };

@@ -8,6 +8,7 @@
 #include "suites.h"
 #include "svm_ident.h"
 #include "test_child.h"
+#include "test_ident.h"
 
 static struct {
 	struct child child;
@@ -350,6 +351,8 @@ test_ident_suite(void)
 		{ "test_ident_open_thread_id_refused", test_ident_open_thread_id_refused },
 		{ "test_ident_open_many_groups_refused", test_ident_open_many_groups_refused },
 		{ "test_ident_open_by_lesser_user_refused", test_ident_open_by_lesser_user_refused },
+		{ "test_ident_open_timed_gives_up_on_who_holds_it_up",
+			test_ident_open_timed_gives_up_on_who_holds_it_up },
 		{ "test_ident_alive_ends_with_exec", test_ident_alive_ends_with_exec },
 		{ "test_ident_alive_ends_with_exit", test_ident_alive_ends_with_exit },
 		{ "test_ident_close_twice_is_harmless", test_ident_close_twice_is_harmless },

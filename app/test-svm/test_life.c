@@ -4,12 +4,15 @@
  * else's, afterwards.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <rte_dmadev.h>
 
 #include "fixture.h"
 #include "suites.h"
+#include "svm_dev.h"
 
 #define LEN	10000
 
@@ -182,6 +185,162 @@ test_life_pasid_held_is_not_reused(void)
 	TEST_EQUAL(rte_dma_stop(dma), 0);
 }
 
+/* ---- an engine that runs only when the test says so ---- */
+
+#define LONG	(8u << 20)	/* more than a turn moves */
+
+struct hand {
+	struct svm_bond *bond;
+	struct svm_engine *engine;
+	struct svm_eq *eq;
+	struct svm_producer prod;
+	uint64_t mem;
+	int fd;
+};
+
+static void
+hand_submit(struct hand *h)
+{
+	const struct svm_desc d = { .op = SVM_OP_COPY, .len = LONG / 2, .src = h->mem,
+		.dst = h->mem + LONG / 2, .src_space = SVM_SPACE(SVM_SPACE_SELF, 0),
+		.dst_space = SVM_SPACE(SVM_SPACE_SELF, 0) };
+	uint32_t counter = 0;
+
+	CU_ASSERT_FATAL(svm_producer_claim(&h->prod, 1, &counter));
+	svm_producer_fill(&h->prod, counter, &d);
+	svm_producer_mark(&h->prod, counter);
+}
+
+/* A worker's queue, and one operation in it; lanes: NULL for none. */
+static bool
+hand_make(struct hand *h, struct svm_lane_pool *lanes)
+{
+	struct fx_worker *w = fx_begin_bound();
+	struct svm_dev *dev = w != NULL ? svm_dev_get(w->f->dev) : NULL;
+	struct svm_engine_conf conf = { .lanes = lanes, .timeout_us = 1000,
+		.max_queues = 1, .max_batches = 1 };
+
+	if (dev == NULL)
+		return false;
+	conf.bonds = dev->bonds;
+	conf.faults = dev->faults;
+	h->bond = &dev->bonds->bonds[pasid_of(w->f, w->bond) - 1];
+	h->mem = fx_do(w, WK_ALLOC, WK_MEM_PRIVATE, LONG);
+	CU_ASSERT_FATAL(svm_engine_create(&conf, &h->engine) == 0);
+	CU_ASSERT_FATAL(svm_eq_create(dev->bonds, 32, 0, h->bond->pasid, -1, &h->fd,
+		&h->eq) == 0);
+	svm_producer_init(&h->prod, &h->eq->ring, false, 0);
+	svm_engine_attach(h->engine, h->eq);
+	hand_submit(h);
+	return true;
+}
+
+/* ... that is half done. */
+static bool
+hand_begin(struct hand *h)
+{
+	if (!hand_make(h, NULL))
+		return false;
+	svm_engine_turn(h->engine);
+	TEST_EQUAL(h->eq->nb_parked, 1);
+	CU_ASSERT(!svm_bond_drained(h->bond));
+	return true;
+}
+
+static void
+hand_end(struct hand *h)
+{
+	TEST_EQUAL(svm_engine_detach(h->engine, h->eq), 0);
+	CU_ASSERT(svm_bond_drained(h->bond));
+	svm_eq_destroy(h->eq);
+	svm_engine_destroy(h->engine);
+	close(h->fd);
+}
+
+/* A batch that ends after its queue was given up puts what is unfinished back. */
+static void
+test_life_queue_given_up_lets_bond_go(void)
+{
+	struct hand h;
+
+	if (!hand_begin(&h))
+		return;
+	h.eq->broken = true;
+	svm_engine_turn(h.engine);
+	CU_ASSERT(svm_bond_drained(h.bond));
+	hand_end(&h);
+}
+
+static void
+test_life_queue_closing_takes_no_more(void)
+{
+	struct hand h;
+	uint32_t head;
+
+	if (!hand_begin(&h))
+		return;
+	head = h.eq->head;
+	/* As if a lane were at work for it, so that it cannot close yet. */
+	h.eq->nb_issued++;
+	TEST_EQUAL(svm_engine_detach(h.engine, h.eq), -EBUSY);
+	hand_submit(&h);
+	svm_engine_turn(h.engine);
+	TEST_EQUAL(h.eq->head, head);
+	CU_ASSERT(svm_bond_drained(h.bond));
+	h.eq->nb_issued--;
+	hand_end(&h);
+}
+
+/* The only lane stays with somebody else. */
+static void
+test_life_no_lane_comes_ends(void)
+{
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	struct svm_cpl c = { .status = SVM_ST_OK };
+	struct svm_lane_pool *lanes = NULL;
+	struct svm_lane *lane = NULL;
+	struct hand h;
+
+	CU_ASSERT_FATAL(svm_lane_pool_create(1, true, &lanes) == 0);
+	if (!hand_make(&h, lanes))
+		goto destroy_lanes;
+	CU_ASSERT_FATAL(svm_lane_get(lanes, &h.bond->ident.cred, 5000000, &lane) == 0);
+	do {
+		svm_engine_turn(h.engine);
+	} while (!svm_producer_poll(&h.prod, &c) && fx_now_ms() < end);
+	TEST_EQUAL(c.status, SVM_ST_NO_MEMORY);
+	TEST_EQUAL(c.done, 0);
+	svm_lane_put(lanes, lane);
+	hand_end(&h);
+destroy_lanes:
+	svm_lane_pool_destroy(lanes);
+}
+
+static void *
+release_late(void *arg)
+{
+	usleep(20000);
+	svm_engine_release(arg);
+	return NULL;
+}
+
+static void
+test_life_stop_waits_for_token(void)
+{
+	struct fx *f = fx_begin("");
+	struct svm_engine *e = f != NULL ? svm_dev_get(f->dev)->engine : NULL;
+	pthread_t t;
+
+	if (f == NULL)
+		return;
+	/* Somebody drives the workers' queues, or closes one, just now. */
+	CU_ASSERT_FATAL(svm_engine_try_acquire(e));
+	CU_ASSERT_FATAL(pthread_create(&t, NULL, release_late, e) == 0);
+	TEST_EQUAL(rte_svm_stop(f->dev), 0);
+	f->started = false;
+	pthread_join(t, NULL);
+}
+
 static const struct fx_test tests[] = {
 	{ "test_life_worker_exits_is_dead", test_life_worker_exits_is_dead, FX_ALL },
 	{ "test_life_worker_execs_is_dead", test_life_worker_execs_is_dead, FX_ALL },
@@ -189,6 +348,13 @@ static const struct fx_test tests[] = {
 		test_life_unbind_with_work_in_flight_ends_it, FX_APART },
 	{ "test_life_pasid_held_is_not_reused", test_life_pasid_held_is_not_reused,
 		FX_ONE },
+	{ "test_life_queue_given_up_lets_bond_go", test_life_queue_given_up_lets_bond_go,
+		FX_ONE },
+	{ "test_life_queue_closing_takes_no_more", test_life_queue_closing_takes_no_more,
+		FX_ONE },
+	{ "test_life_no_lane_comes_ends", test_life_no_lane_comes_ends, FX_ONE },
+	{ "test_life_stop_waits_for_token", test_life_stop_waits_for_token,
+		FX_INLINE_LANE | FX_INLINE_CMA },
 };
 
 int

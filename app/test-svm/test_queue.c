@@ -3,6 +3,8 @@
  * Queues: the owner's, with their counters, and those that workers have.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "fixture.h"
@@ -100,6 +102,62 @@ test_queue_stopped_work_waits_for_start(void)
 		fx_idle(f);
 	TEST_STATUS(r.status, RTE_SVM_ST_OK);
 	TEST_EQUAL(wk_pattern_check(dst, 64, seed, 0), 64);
+}
+
+/* It takes hundreds of turns, in which nothing is taken and nothing completes. */
+static void
+test_queue_long_operation_is_not_slept_over(void)
+{
+	const uint32_t len = 512u << 20;
+	struct fx *f = fx_begin("idle_us=1");
+	struct fx_worker *w = f != NULL ? fx_joined(f) : NULL;
+	struct rte_svm_result r;
+	uint64_t q, mem;
+
+	if (w == NULL)
+		return;
+	q = fx_do(w, WK_QUEUE, 32, 0);
+	/* Never touched, so the pages are all the one of zeros. */
+	mem = fx_do(w, WK_ALLOC, WK_MEM_PRIVATE, len);
+	r = fx_worker_op(w, q, RTE_SVM_OP_COMPARE_PATTERN, mem, 0, len, 0);
+	TEST_STATUS(r.status, RTE_SVM_ST_OK);
+	TEST_EQUAL(r.done, len);
+}
+
+/* An lcore that keeps every signal away. */
+static void *
+fault_with_signals_blocked(void *arg)
+{
+	struct rte_svm_queue *q = arg;
+	static char dst[64];
+	static struct rte_svm_result r;
+	const struct rte_svm_op op = { .op = RTE_SVM_OP_COPY, .src = 0x1000,
+		.dst = (uintptr_t)dst, .len = sizeof(dst) };
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	r = (struct rte_svm_result){ 0 };
+	return rte_svm_submit(q, &op, 1) == 1 && rte_svm_poll(q, &r, 1) == 1 ? &r : NULL;
+}
+
+static void
+test_queue_submitter_blocks_signals_faults(void)
+{
+	struct fx *f = fx_begin("");
+	const struct rte_svm_result *r;
+	pthread_t t;
+	void *ret;
+
+	if (f == NULL)
+		return;
+	CU_ASSERT_FATAL(pthread_create(&t, NULL, fault_with_signals_blocked, f->queue) == 0);
+	pthread_join(t, &ret);
+	CU_ASSERT_FATAL(ret != NULL);
+	r = ret;
+	TEST_STATUS(r->status, RTE_SVM_ST_PAGE_FAULT);
+	TEST_EQUAL(r->done, 0);
+	TEST_EQUAL(r->fault_addr, 0x1000);
 }
 
 static void
@@ -358,6 +416,10 @@ static const struct fx_test tests[] = {
 	{ "test_queue_full_takes_no_more", test_queue_full_takes_no_more, FX_ALL },
 	{ "test_queue_stopped_work_waits_for_start",
 		test_queue_stopped_work_waits_for_start, FX_ONE | FX_INLINE_CMA },
+	{ "test_queue_long_operation_is_not_slept_over",
+		test_queue_long_operation_is_not_slept_over, FX_THREAD_LANE | FX_THREAD_CMA },
+	{ "test_queue_submitter_blocks_signals_faults",
+		test_queue_submitter_blocks_signals_faults, FX_INLINE_LANE | FX_INLINE_CMA },
 	{ "test_queue_stats_count", test_queue_stats_count, FX_ALL },
 	{ "test_queue_batch_makes_few_calls", test_queue_batch_makes_few_calls, FX_ALL },
 	{ "test_queue_worker_copies_its_own_memory",

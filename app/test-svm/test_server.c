@@ -331,6 +331,7 @@ test_server_bind_passes_the_senders_pid(void)
 
 	CU_ASSERT_EQUAL(raw_bind(sock, UINT64_C(0x1234567890abcdef), NULL), 0);
 	CU_ASSERT_EQUAL(fo->pid, getpid());
+	CU_ASSERT_EQUAL(fo->uid, geteuid());
 	CU_ASSERT_EQUAL(fo->user, UINT64_C(0x1234567890abcdef));
 	CU_ASSERT_EQUAL(raw_bind(sock, 0, NULL), -EEXIST);
 	CU_ASSERT_EQUAL(raw_unbind(sock), 0);

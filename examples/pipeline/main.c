@@ -71,8 +71,9 @@ losses_handle(struct pipeline *p)
 	return 0;
 }
 
+/* `polled` is from before the last poll: what came while we had no CPU is not missed. */
 static bool
-reception_over(const struct pipeline *p, uint64_t start)
+reception_over(const struct pipeline *p, uint64_t start, uint64_t polled)
 {
 	uint64_t hz = rte_get_tsc_hz(), now = rte_rdtsc();
 
@@ -84,25 +85,26 @@ reception_over(const struct pipeline *p, uint64_t start)
 		return now - start > p->opt.wait_s * hz;
 	if (p->opt.max_packets != 0 && p->ledger.received >= p->opt.max_packets)
 		return true;
-	return now - p->last_tsc > p->opt.idle_ms * (hz / MS_PER_S);
+	return polled > p->last_tsc && polled - p->last_tsc > p->opt.idle_ms * (hz / MS_PER_S);
 }
 
 static int
 run(struct pipeline *p)
 {
-	uint64_t start = rte_rdtsc(), finish = 0;
+	uint64_t start = rte_rdtsc(), finish = 0, polled;
 	bool receiving = true;
 	uint32_t idle = 0, work;
 	int ret;
 
 	while (receiving || !dispatch_idle(p)) {
+		polled = rte_rdtsc();
 		work = receiving ? rx_poll(p) : 0;
 		work += dispatch_poll(p);
 		ret = losses_handle(p);
 		if (ret != 0)
 			return ret;
 		report_progress(p, false);
-		if (receiving && reception_over(p, start)) {
+		if (receiving && reception_over(p, start, polled)) {
 			receiving = false;
 			rx_count_drops(p);
 			finish = rte_rdtsc() + FINISH_S * rte_get_tsc_hz();

@@ -110,7 +110,7 @@ rte_svm_bind(uint16_t dev_id, pid_t pid, uint64_t *bond)
 {
 	struct svm_dev *dev = svm_dev_get(dev_id);
 
-	return dev == NULL ? -ENODEV : svm_dev_bind(dev, pid, 0, false, bond);
+	return dev == NULL ? -ENODEV : svm_dev_bind(dev, pid, 0, NULL, bond);
 }
 
 int

@@ -23,6 +23,8 @@
 #define EXTEND_MAX	16u
 /* What one queue may start in a turn: the others wait meanwhile. */
 #define TURN_BYTES	(1u << 20)
+/* ... and how long it may go on starting: each hand-over may take the grace. */
+#define TURN_US		500u
 /* Parked operations of busy bonds that a turn looks past, for one it can start. */
 #define SKIP_MAX	64u
 /* Lanes that may die under an operation before it is given up. */
@@ -312,6 +314,14 @@ leg_cycles(const struct svm_engine *e, const struct svm_batch *b)
 		RTE_MAX(us / ALONE_DIV, RTE_MIN(us, ALONE_MIN_US)));
 }
 
+/* What no lane comes for in this time gets none: all of them may be stuck. */
+static bool
+leg_may_wait(const struct svm_engine *e, const struct svm_batch *b)
+{
+	return rte_rdtsc() - b->started <
+		us_cycles(SVM_ENGINE_END_US(e->conf.timeout_us));
+}
+
 /* Hand the leg to a lane. False: there is none yet, or the batch has ended. */
 static bool
 leg_start(struct svm_engine *e, struct svm_batch *b)
@@ -324,7 +334,7 @@ leg_start(struct svm_engine *e, struct svm_batch *b)
 	}
 	b->lane = svm_lane_tryget(e->conf.lanes, &leg_bond(b)->ident.cred, &err);
 	if (b->lane == NULL) {
-		if (err != 0)
+		if (err != 0 || !leg_may_wait(e, b))
 			batch_fail(e, b, err == -EPERM || err == -EACCES ?
 				SVM_ST_DENIED : SVM_ST_NO_MEMORY);
 		return false;
@@ -350,6 +360,7 @@ leg_done(struct svm_engine *e, struct svm_batch *b)
 	b->leg = leg_next(b);
 	if (b->leg != SVM_LEG_END && leg_prepare(b)) {
 		b->state = SVM_BATCH_WAIT;
+		b->started = rte_rdtsc();
 		return true;
 	}
 	batch_finish(e, b);
@@ -394,8 +405,12 @@ batch_advance(struct svm_engine *e, struct svm_batch *b)
 			b->deadline = rte_rdtsc() + leg_cycles(e, b);
 			return;
 		}
+		/* It may have come back meanwhile, and rest because of that. */
+		if (svm_lane_state(b->lane) != SVM_LANE_BUSY)
+			continue;
 		svm_lane_kill(e->conf.lanes, b->lane);
 		b->state = SVM_BATCH_KILLING;
+		b->started = rte_rdtsc();
 	}
 }
 
@@ -413,10 +428,12 @@ batch_alloc(struct svm_batch_set *set)
 void
 svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 {
+	const uint64_t begin = rte_rdtsc(), turn = us_cycles(TURN_US);
 	struct svm_op *op = TAILQ_FIRST(&q->parked);
 	uint32_t skipped = 0, bytes = 0;
 
-	while (op != NULL && skipped != SKIP_MAX && bytes < TURN_BYTES) {
+	while (op != NULL && skipped != SKIP_MAX && bytes < TURN_BYTES &&
+			rte_rdtsc() - begin < turn) {
 		struct svm_batch *b;
 
 		if (svm_batch_bond_busy(&e->batches, op->src) ||
@@ -438,6 +455,7 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 			e->batches.nb++;
 			bytes += b->bytes;
 			b->state = SVM_BATCH_WAIT;
+			b->started = rte_rdtsc();
 			b->leg = leg_first(b);
 			leg_prepare(b);
 			batch_advance(e, b);
@@ -472,7 +490,8 @@ svm_batch_wait(struct svm_engine *e)
 
 		if (b->state == SVM_BATCH_FREE || b->lane == NULL)
 			continue;
-		if (b->state == SVM_BATCH_KILLING || rte_rdtsc() - b->started < rest) {
+		/* One that is killed goes soon, or perhaps never. */
+		if (rte_rdtsc() - b->started < rest) {
 			svm_lane_wait(b->lane, REST_NS);
 			return;
 		}

@@ -67,7 +67,7 @@ struct svm_batch {
 	struct svm_eq *q;
 	struct svm_bond *src, *dst;	/* NULL: the owner */
 	struct svm_lane *lane;
-	uint64_t started, deadline;	/* cycles */
+	uint64_t started, deadline;	/* cycles; started: the wait, the leg, or the kill */
 	uint32_t extended;		/* deadlines missed for want of a core */
 	uint32_t nb_pieces;
 	uint32_t bytes, bounce_used;

@@ -23,6 +23,8 @@
 #define PROBE_MAX_US	200000u
 /* ... of them, on a machine with more to run than cores. */
 #define PROBE_WAITS	16u
+/* Bound of opening a process, which takes some 100 us. */
+#define IDENT_MAX_US	1000000u
 
 /* What a lane needs to probe; it outlives the call when the lane does not come back. */
 struct probe {
@@ -181,8 +183,19 @@ bury_stale(struct svm_dev *dev, pid_t pid)
 	return ret == -ESRCH ? 0 : -EEXIST;
 }
 
+/*
+ * A worker could send BIND and exec a setuid program before the owner reads it:
+ * with the program's rights a lane would then reach the program. The kernel
+ * noted the worker's user as it connected; root has nothing to gain that way.
+ */
+static bool
+user_changed(const struct svm_cred *cred, uid_t asker)
+{
+	return asker != 0 && (cred->euid != asker || cred->suid != asker);
+}
+
 int
-svm_dev_bind(struct svm_dev *dev, pid_t pid, uint64_t user, bool by_socket,
+svm_dev_bind(struct svm_dev *dev, pid_t pid, uint64_t user, const uid_t *asker,
 		uint64_t *bond)
 {
 	struct svm_ident ident = { .pidfd = -1, .memfd = -1 };
@@ -193,13 +206,19 @@ svm_dev_bind(struct svm_dev *dev, pid_t pid, uint64_t user, bool by_socket,
 	ret = bury_stale(dev, pid);
 	if (ret < 0)
 		return ret;
-	ret = svm_ident_open(&ident, pid);
+	ret = svm_ident_open_timed(&ident, pid, IDENT_MAX_US);
 	if (ret < 0)
 		goto refused;
+	if (asker != NULL && user_changed(&ident.cred, *asker)) {
+		SVM_LOG(ERR, "%s: cannot bind pid %d: it connected as uid %u and has another user now",
+			dev->conf.name, (int)pid, *asker);
+		svm_ident_close(&ident);
+		return -EPERM;
+	}
 	ret = probe(dev, &ident);
 	if (ret < 0)
 		goto close_ident;
-	ret = svm_bond_create(dev->bonds, &ident, user, by_socket, bond);
+	ret = svm_bond_create(dev->bonds, &ident, user, asker != NULL, bond);
 	if (ret < 0)
 		goto close_ident;
 	if (ident.pidfd >= 0) {
@@ -225,6 +244,7 @@ refused:
 int
 svm_dev_unbind_step(struct svm_dev *dev, uint64_t bond)
 {
+	struct svm_ident ident;
 	struct svm_bond *b;
 	int ret;
 
@@ -233,9 +253,14 @@ svm_dev_unbind_step(struct svm_dev *dev, uint64_t bond)
 		return ret;
 	if (!svm_bond_drained(b))
 		return -EBUSY;
-	if (b->ident.pidfd >= 0)
-		svm_server_unwatch(dev->server, b->ident.pidfd);
-	return svm_bond_retire(dev->bonds, bond);
+	ret = svm_bond_retire(dev->bonds, bond, &ident);
+	if (ret < 0)
+		return ret;
+	/* Of two callers one gets here: the number is still this bond's. */
+	if (ident.pidfd >= 0)
+		svm_server_unwatch(dev->server, ident.pidfd);
+	svm_ident_close(&ident);
+	return 0;
 }
 
 static void

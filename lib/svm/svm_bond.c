@@ -169,7 +169,7 @@ bond_free_locked(struct svm_bond_table *t, struct svm_bond *b)
 }
 
 int
-svm_bond_retire(struct svm_bond_table *t, uint64_t id)
+svm_bond_retire(struct svm_bond_table *t, uint64_t id, struct svm_ident *ident)
 {
 	struct svm_bond *b;
 	int ret = 0;
@@ -179,7 +179,8 @@ svm_bond_retire(struct svm_bond_table *t, uint64_t id)
 	if (b == NULL) {
 		ret = -ENOENT;
 	} else {
-		svm_ident_close(&b->ident);
+		*ident = b->ident;
+		b->ident.pidfd = b->ident.memfd = -1;
 		svm_pasid_retire(t->pasids, b->pasid);
 		t->nb--;
 		__atomic_store_n(&b->life, SVM_BOND_RETIRED, __ATOMIC_RELEASE);

@@ -92,13 +92,18 @@ svm_bond_drain(struct svm_bond_table *table, uint64_t id, struct svm_bond **bond
 static inline bool
 svm_bond_drained(const struct svm_bond *bond)
 {
-	/* Pairs with svm_bond_put(): what the operations did is visible. */
-	return __atomic_load_n(&bond->ops, __ATOMIC_ACQUIRE) == 0;
+	/* Pairs with svm_bond_put(): what the operations did is visible. And
+	 * with svm_bond_get(), see `life` above: so seq_cst. */
+	return __atomic_load_n(&bond->ops, __ATOMIC_SEQ_CST) == 0;
 }
 
-/** After svm_bond_drained(). Closes descriptors. -ENOENT: somebody was faster. */
+/**
+ * After svm_bond_drained(). -ENOENT: somebody was faster.
+ *
+ * @param ident  Out: belongs to the caller again, who closes it.
+ */
 int
-svm_bond_retire(struct svm_bond_table *table, uint64_t id);
+svm_bond_retire(struct svm_bond_table *table, uint64_t id, struct svm_ident *ident);
 
 /** The process has ended: ACTIVE -> DEAD. Any thread. */
 void

@@ -9,7 +9,10 @@
 #include "svm_ring.h"
 #include "svm_sock.h"
 
-/* Messages of one worker in a turn of the loop, so that none starves another. */
+/*
+ * Messages of one worker in a turn of the loop, so that none starves another.
+ * BIND ends its turn: a process that does not answer takes the probe's time.
+ */
 #define CONN_BURST	16
 
 /* What a handler says: 0 go on, -errno a rule was broken, or this. */
@@ -101,7 +104,8 @@ handle_bind(struct svm_conn *conn, const struct svm_msg_bind *in)
 			sizeof(conn->token)) {
 		rc = -EAGAIN;
 	} else {
-		rc = conn->env->ops->bind(conn->env->arg, conn->pid, in->user, &conn->bond);
+		rc = conn->env->ops->bind(conn->env->arg, conn->pid, conn->uid, in->user,
+				&conn->bond);
 		if (rc != 0)
 			conn->bond = 0;
 	}
@@ -261,7 +265,7 @@ svm_conn_create(struct svm_conn_env *env, int fd, uint64_t now_ms, struct svm_co
 	c->env = env;
 	c->state = SVM_CONN_HELLO;
 	c->fd = fd;
-	c->pid = svm_sock_peer(fd);
+	c->pid = svm_sock_peer(fd, &c->uid);
 	c->since_ms = now_ms;
 	*conn = c;
 	return 0;
@@ -270,10 +274,10 @@ svm_conn_create(struct svm_conn_env *env, int fd, uint64_t now_ms, struct svm_co
 bool
 svm_conn_serve(struct svm_conn *conn, int *status)
 {
-	bool rang = false;
+	bool rang = false, bound = false;
 	int i, rc = 0;
 
-	for (i = 0; i != CONN_BURST && rc == 0; i++) {
+	for (i = 0; i != CONN_BURST && rc == 0 && !bound; i++) {
 		union svm_msg msg;
 		uint32_t len = 0;
 		pid_t sender;
@@ -283,6 +287,7 @@ svm_conn_serve(struct svm_conn *conn, int *status)
 			rc = 0;
 			break;
 		}
+		bound = rc == 0 && len >= sizeof(msg.hdr) && msg.hdr.type == SVM_MSG_BIND;
 		if (rc == 0)
 			rc = handle(conn, &msg, len, sender, &rang);
 		else if (rc != -EMSGSIZE && rc != -EPROTO)

@@ -43,6 +43,7 @@ struct svm_conn {
 	enum svm_conn_state state;
 	int fd;				/* -1 when leaving */
 	pid_t pid;			/* who connected */
+	uid_t uid;			/* ... and as which user */
 	uint16_t version;		/* chosen, 0 in HELLO */
 	uint64_t since_ms;		/* when it connected; the server's clock */
 	uint64_t bond;			/* 0: not bound */

@@ -93,9 +93,9 @@ svm_dev_id(const struct svm_dev *dev)
 /* ---- what the server asks for ---- */
 
 static int
-serve_bind(void *arg, pid_t pid, uint64_t user, uint64_t *bond)
+serve_bind(void *arg, pid_t pid, uid_t uid, uint64_t user, uint64_t *bond)
 {
-	return svm_dev_bind(arg, pid, user, true, bond);
+	return svm_dev_bind(arg, pid, user, &uid, bond);
 }
 
 static int

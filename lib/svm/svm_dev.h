@@ -63,8 +63,14 @@ svm_dev_get(uint16_t id);
 
 /* ---- svm_bind.c ---- */
 
+/**
+ * As rte_svm_bind().
+ *
+ * @param asker
+ *   The user that a worker connected as, when it asks itself; NULL: the owner asks.
+ */
 int
-svm_dev_bind(struct svm_dev *dev, pid_t pid, uint64_t user, bool by_socket,
+svm_dev_bind(struct svm_dev *dev, pid_t pid, uint64_t user, const uid_t *asker,
 		uint64_t *bond);
 
 /** One step of unbinding: 0, -ENOENT, or -EBUSY: something is in flight yet. */

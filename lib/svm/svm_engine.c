@@ -15,6 +15,8 @@
 
 /* Empty polls of a queue between looks for a producer that claimed and died. */
 #define STALL_POLLS	1024u
+/* What that producer gets, in timeouts: it may only have lost its core. */
+#define STALL_TIMEOUTS	16u
 
 int
 svm_engine_create(const struct svm_engine_conf *conf, struct svm_engine **engine)
@@ -58,6 +60,11 @@ svm_engine_destroy(struct svm_engine *e)
 bool
 svm_engine_try_acquire(struct svm_engine *e)
 {
+	static __thread bool ready;
+
+	/* Any thread may come here, an lcore that blocks every signal as well. */
+	if (unlikely(!ready))
+		ready = svm_trap_thread_init() == 0;
 	return __atomic_exchange_n(&e->runner, 1, __ATOMIC_ACQUIRE) == 0;
 }
 
@@ -142,8 +149,7 @@ guarded_complete(struct svm_engine *e, struct svm_eq *q)
 
 /*
  * A producer of several that dies between claim and mark stalls its queue. The
- * tail it wrote says that something is claimed; after the engine's timeout the
- * queue is given up.
+ * tail it wrote says that something is claimed; in the end the queue is given up.
  */
 static void
 eq_check_stall(struct svm_engine *e, struct svm_eq *q)
@@ -161,7 +167,7 @@ eq_check_stall(struct svm_engine *e, struct svm_eq *q)
 	if (tail == q->head || q->stall_head != q->head || q->stall_since == 0) {
 		q->stall_head = q->head;
 		q->stall_since = tail == q->head ? 0 : rte_rdtsc();
-	} else if (rte_rdtsc() - q->stall_since > e->timeout_cycles) {
+	} else if (rte_rdtsc() - q->stall_since > STALL_TIMEOUTS * e->timeout_cycles) {
 		svm_eq_break(e, q, -ETIMEDOUT);
 	}
 }
@@ -174,8 +180,11 @@ eq_poll(struct svm_engine *e, struct svm_eq *q)
 	const bool worker = svm_eq_is_worker(q);
 	uint32_t n;
 
-	if (unlikely(q->broken))
+	if (unlikely(q->broken || q->closing)) {
+		/* A batch that has ended since may have put an operation back. */
+		eq_abort_parked(e, q);
 		return 0;
+	}
 	n = worker ? guarded_intake(e, q) : svm_intake(e, q);
 	if (q->nb_parked != 0)
 		svm_batch_issue(e, q);
@@ -206,10 +215,12 @@ engine_attend(struct svm_engine *e)
 		/* Acquire: pairs with the store in svm_engine_detach(). */
 		if (__atomic_load_n(&q->life, __ATOMIC_ACQUIRE) != SVM_EQ_CLOSING)
 			continue;
+		q->closing = true;
 		eq_abort_parked(e, q);
 		if (q->nb_issued != 0) {
-			/* Look again next turn. */
-			__atomic_store_n(&e->attention, 1, __ATOMIC_RELAXED);
+			/* Look again next turn. An exchange: what control released
+			 * with a 1 that stands there goes on to the next reader. */
+			__atomic_exchange_n(&e->attention, 1, __ATOMIC_RELAXED);
 			continue;
 		}
 		if (!q->broken)
@@ -232,11 +243,40 @@ svm_engine_turn(struct svm_engine *e)
 		engine_attend(e);
 	if (e->batches.nb != 0)
 		svm_batch_poll(e);
-	for (i = 0; i != e->nb_queues; i++)
+	/* Another one is first each time: who is first gets what has come free. */
+	if (++e->first >= e->nb_queues)
+		e->first = 0;
+	for (i = e->first; i < e->nb_queues; i++)
+		n += eq_poll(e, e->queues[i]);
+	for (i = 0; i < e->first; i++)
 		n += eq_poll(e, e->queues[i]);
 	if (unlikely(n == 0 && e->batches.nb != 0))
 		svm_batch_wait(e);
 	return n;
+}
+
+/* A turn that takes nothing. What is left: batches and parked operations. */
+static uint32_t
+engine_settle_step(struct svm_engine *e)
+{
+	uint32_t i, left = e->batches.nb;
+
+	svm_batch_poll(e);
+	for (i = 0; i != e->nb_queues; i++) {
+		struct svm_eq *q = e->queues[i];
+
+		if (q->broken || q->closing) {
+			eq_abort_parked(e, q);
+			continue;
+		}
+		if (q->nb_parked != 0)
+			svm_batch_issue(e, q);
+		guarded_complete(e, q);
+		left += q->nb_parked + q->nb_issued;
+	}
+	if (e->batches.nb != 0)
+		svm_batch_wait(e);
+	return left;
 }
 
 int
@@ -244,31 +284,18 @@ svm_engine_settle(struct svm_engine *e)
 {
 	const uint64_t end = rte_rdtsc() + SVM_ENGINE_END_US(e->conf.timeout_us) *
 			rte_get_tsc_hz() / 1000000;
-	uint32_t i, left;
+	uint32_t left;
 
 	do {
-		left = e->batches.nb;
-		svm_batch_poll(e);
-		for (i = 0; i != e->nb_queues; i++) {
-			struct svm_eq *q = e->queues[i];
-
-			if (q->broken)
-				continue;
-			if (q->nb_parked != 0)
-				svm_batch_issue(e, q);
-			guarded_complete(e, q);
-			left += q->nb_parked + q->nb_issued;
-		}
-		if (e->batches.nb != 0)
-			svm_batch_wait(e);
+		left = engine_settle_step(e);
 	} while (left != 0 && rte_rdtsc() < end);
 	return left == 0 ? 0 : -EBUSY;
 }
 
 /* ---- control ---- */
 
-static void
-engine_ask(struct svm_engine *e)
+void
+svm_engine_ask(struct svm_engine *e)
 {
 	/* Release: pairs with the exchange in svm_engine_turn(). */
 	__atomic_store_n(&e->attention, 1, __ATOMIC_RELEASE);
@@ -284,7 +311,7 @@ svm_engine_attach(struct svm_engine *e, struct svm_eq *q)
 	while (!__atomic_compare_exchange_n(&e->incoming, &q->next_incoming, q, true,
 			__ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		;
-	engine_ask(e);
+	svm_engine_ask(e);
 }
 
 int
@@ -294,11 +321,13 @@ svm_engine_detach(struct svm_engine *e, struct svm_eq *q)
 
 	__atomic_compare_exchange_n(&q->life, &life, SVM_EQ_CLOSING, false,
 		__ATOMIC_RELEASE, __ATOMIC_RELAXED);
-	engine_ask(e);
+	svm_engine_ask(e);
 	if (svm_engine_try_acquire(e)) {
 		if (e->batches.nb != 0)
 			svm_batch_poll(e);
-		__atomic_store_n(&e->attention, 0, __ATOMIC_RELAXED);
+		/* Acquire, as in svm_engine_turn(): a request that this takes away
+		 * is seen by what follows. */
+		__atomic_exchange_n(&e->attention, 0, __ATOMIC_ACQUIRE);
 		engine_attend(e);
 		svm_engine_release(e);
 	}
@@ -312,7 +341,7 @@ svm_engine_help(struct svm_engine *e)
 {
 	if (!svm_engine_try_acquire(e))
 		return;
-	svm_engine_settle(e);
+	engine_settle_step(e);
 	svm_engine_release(e);
 }
 
@@ -338,6 +367,18 @@ eq_need_wakeup(struct svm_engine *e, struct svm_eq *q, uint32_t value)
 	return ready;
 }
 
+/* A long operation goes on in the next turn, without a batch in between. */
+static bool
+engine_has_parked(const struct svm_engine *e)
+{
+	uint32_t i;
+
+	for (i = 0; i != e->nb_queues; i++)
+		if (e->queues[i]->nb_parked != 0)
+			return true;
+	return false;
+}
+
 static bool
 engine_set_wakeup(struct svm_engine *e, uint32_t value)
 {
@@ -356,7 +397,7 @@ svm_engine_sleep(struct svm_engine *e, uint64_t ns)
 		.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000,
 	};
 
-	if (e->batches.nb != 0)
+	if (e->batches.nb != 0 || engine_has_parked(e))
 		return;
 	__atomic_store_n(&e->sleeping, 1, __ATOMIC_RELAXED);
 	engine_set_wakeup(e, 1);

@@ -67,6 +67,7 @@ struct svm_engine {
 	/* Read each turn. */
 	uint32_t attention;		/* atomic: control wants something */
 	uint32_t nb_queues;
+	uint32_t first;			/* queue that a turn begins with; goes round */
 	struct svm_eq **queues;
 	struct svm_batch_set batches;
 	struct svm_counters counters;
@@ -87,7 +88,10 @@ svm_engine_create(const struct svm_engine_conf *conf, struct svm_engine **engine
 void
 svm_engine_destroy(struct svm_engine *engine);
 
-/** Whether the caller holds the token now. Acquire: pairs with release(). */
+/**
+ * Whether the caller holds the token now. Acquire: pairs with release(). It
+ * unblocks SIGSEGV and SIGBUS in the calling thread, which bad memory raises.
+ */
 bool
 svm_engine_try_acquire(struct svm_engine *engine);
 
@@ -121,8 +125,8 @@ int
 svm_engine_detach(struct svm_engine *engine, struct svm_eq *eq);
 
 /**
- * When nobody runs the engine, end what it has taken. For control paths that
- * wait for that. Waits at the most as svm_engine_settle().
+ * When nobody runs the engine, go one step towards ending what it has taken.
+ * For control paths that wait for that, and ask again.
  */
 void
 svm_engine_help(struct svm_engine *engine);
@@ -136,6 +140,10 @@ svm_engine_help(struct svm_engine *engine);
  */
 void
 svm_engine_sleep(struct svm_engine *engine, uint64_t ns);
+
+/** Have the engine look up: what the caller stored before is seen. Any thread. */
+void
+svm_engine_ask(struct svm_engine *engine);
 
 /** Any thread. */
 void

@@ -62,6 +62,7 @@ struct svm_eq {
 	struct svm_bond_table *bonds;
 	uint32_t self_pasid;		/* 0: an owner queue */
 	bool broken;			/* given up; only closing is left */
+	bool closing;			/* the engine has seen CLOSING: nothing new starts */
 	struct svm_op *ops;		/* depth records */
 	struct svm_op_list parked;
 	uint32_t nb_parked;

@@ -120,6 +120,15 @@ piece_len(const struct svm_batch *b, const struct svm_op *op, uint32_t left)
 	return RTE_MIN(left, room);
 }
 
+/* The pattern as it goes on `at` bytes into a fill: byte 0 is the lowest. */
+static uint64_t
+pattern_at(uint64_t pattern, uint32_t at)
+{
+	const unsigned int bits = at % sizeof(pattern) * 8;
+
+	return bits == 0 ? pattern : pattern >> bits | pattern << (64 - bits);
+}
+
 /* Where the piece's bytes stand in the owner. False: the bounce buffer is full. */
 static bool
 piece_place(struct svm_batch *b, struct svm_piece *p)
@@ -134,7 +143,7 @@ piece_place(struct svm_batch *b, struct svm_piece *p)
 		p->src_at = bounce_take(b, p->len);
 		if (p->src_at == NULL)
 			return false;
-		svm_fill(p->src_at, p->op->d.pattern, p->len, NULL);
+		svm_fill(p->src_at, pattern_at(p->op->d.pattern, p->seg_off), p->len, NULL);
 		return true;
 	}
 	if (b->src != NULL) {

@@ -40,6 +40,16 @@ struct svm_ident {
 int
 svm_ident_open(struct svm_ident *id, pid_t pid);
 
+/**
+ * svm_ident_open(), given up after `us`: a process can hold whoever opens it up,
+ * for ever if it likes.
+ *
+ * @return As svm_ident_open(); -ETIMEDOUT; -EAGAIN too many given up have not
+ *   come back yet, or no thread; -ENOMEM.
+ */
+int
+svm_ident_open_timed(struct svm_ident *id, pid_t pid, uint32_t us);
+
 /** Close both descriptors; safe after a failed open and twice, not before any open. */
 void
 svm_ident_close(struct svm_ident *id);

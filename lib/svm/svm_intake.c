@@ -103,7 +103,7 @@ report_fault(struct svm_engine *e, const struct svm_op *op)
 	struct rte_svm_fault f = {
 		.addr = op->fault_addr,
 		.cookie = op->d.cookie,
-		.write = op->on_dst,
+		.write = op->on_dst && !svm_op_is_compare(op),
 		.status = op->status,
 	};
 	const struct svm_bond *b = op->on_dst ? op->dst : op->src;
@@ -118,7 +118,9 @@ report_fault(struct svm_engine *e, const struct svm_op *op)
 static void
 count_bond(struct svm_bond *b, const struct svm_op *op, bool in)
 {
-	__atomic_fetch_add(&b->nb_ops, 1, __ATOMIC_RELAXED);
+	/* Once for an operation within one bond. */
+	if (!in || op->src != op->dst)
+		__atomic_fetch_add(&b->nb_ops, 1, __ATOMIC_RELAXED);
 	if (op->d.op <= SVM_OP_FILL)
 		__atomic_fetch_add(in ? &b->bytes_in : &b->bytes_out, op->done,
 			__ATOMIC_RELAXED);

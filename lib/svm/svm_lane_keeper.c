@@ -206,7 +206,9 @@ rights_differ_in(const struct svm_lane_list *list)
 static void
 dumpable_guard_locked(struct svm_lane_pool *pool)
 {
-	if (!rights_differ_in(&pool->idle) && !rights_differ_in(&pool->held))
+	/* One that comes up, or does not end, lies in it as well. */
+	if (!rights_differ_in(&pool->idle) && !rights_differ_in(&pool->held) &&
+			!rights_differ_in(&pool->starting) && !rights_differ_in(&pool->ending))
 		return;
 	if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0)
 		return;

@@ -104,7 +104,7 @@ thread_main(void *arg)
 			idle_since = rte_rdtsc();
 		thread_idle(dev, idle_turns, idle_since);
 	}
-	svm_engine_settle(dev->engine);
+	/* What it has taken, svm_dev_stop() ends. */
 	svm_engine_release(dev->engine);
 	return NULL;
 }
@@ -129,7 +129,8 @@ run_stop_thread(struct svm_dev *dev)
 {
 	/* Release: pairs with the load in thread_main(). */
 	__atomic_store_n(&dev->stop, 1, __ATOMIC_RELEASE);
-	svm_engine_wake(dev->engine);
+	/* Not a mere wake-up: on its way to sleep it must not miss it. */
+	svm_engine_ask(dev->engine);
 	pthread_join(dev->thread, NULL);
 }
 
@@ -235,18 +236,21 @@ svm_dev_start(struct svm_dev *dev)
 	return ret;
 }
 
-static void
-settle_engine(struct svm_engine *e, void *arg)
+/* End what the engine has taken. Others may hold the token for a moment, for control. */
+static int
+settle_engine(struct svm_dev *dev)
 {
-	int *ret = arg;
+	const uint64_t end = svm_now_us() + SVM_ENGINE_END_US(dev->conf.timeout_us);
+	int ret;
 
-	if (!svm_engine_try_acquire(e)) {
-		*ret = -EBUSY;
-		return;
+	while (!svm_engine_try_acquire(dev->engine)) {
+		if (svm_now_us() > end)
+			return -EBUSY;
+		svm_pause_us(20);
 	}
-	if (svm_engine_settle(e) < 0)
-		*ret = -EBUSY;
-	svm_engine_release(e);
+	ret = svm_engine_settle(dev->engine);
+	svm_engine_release(dev->engine);
+	return ret;
 }
 
 int
@@ -266,7 +270,7 @@ svm_dev_stop(struct svm_dev *dev)
 		else if (dev->conf.engine == RTE_SVM_ENGINE_SERVICE)
 			run_stop_service(dev);
 		/* Nobody runs it now: what is left could not be ended. */
-		settle_engine(dev->engine, &ret);
+		ret = settle_engine(dev);
 	}
 unlock:
 	pthread_mutex_unlock(&dev->lock);

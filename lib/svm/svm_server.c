@@ -121,7 +121,7 @@ conn_accept(struct svm_server *s, int fd)
 	if (workers_now(s) + s->nb_leaving >= s->conf.max_workers) {
 		if (!s->told_full)
 			SVM_LOG(NOTICE, "%s: process %d turned away, %u workers are connected",
-				s->conf.path, (int)svm_sock_peer(fd), workers_now(s));
+				s->conf.path, (int)svm_sock_peer(fd, NULL), workers_now(s));
 		s->told_full = true;
 		svm_conn_refuse(fd, -EUSERS);
 		return;

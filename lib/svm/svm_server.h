@@ -19,8 +19,11 @@ struct svm_server;
 
 /** The device, as the server sees it. Called on the server's thread only. */
 struct svm_server_ops {
-	/** Bind the peer. 0 and *bond, or -errno as rte_svm_bind(). */
-	int (*bind)(void *arg, pid_t pid, uint64_t user, uint64_t *bond);
+	/**
+	 * Bind the peer, which connected as uid. 0 and *bond, or -errno as
+	 * rte_svm_bind().
+	 */
+	int (*bind)(void *arg, pid_t pid, uid_t uid, uint64_t user, uint64_t *bond);
 	/** End the bond: 0 or -EBUSY (ask again). */
 	int (*unbind)(void *arg, uint64_t bond);
 	/**

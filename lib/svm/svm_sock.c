@@ -170,13 +170,15 @@ svm_sock_accept(const struct svm_sock_listener *l)
 }
 
 pid_t
-svm_sock_peer(int sock)
+svm_sock_peer(int sock, uid_t *uid)
 {
-	struct ucred cred;
+	struct ucred cred = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(cred);
 
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
-		return 0;
+		cred.pid = 0;
+	if (uid != NULL)
+		*uid = cred.uid;
 	return cred.pid;
 }
 

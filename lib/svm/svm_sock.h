@@ -57,9 +57,14 @@ svm_sock_unlisten(struct svm_sock_listener *l);
 int
 svm_sock_accept(const struct svm_sock_listener *l);
 
-/** The process that connected; 0 when it has no pid in our namespace. */
+/**
+ * The process that connected; 0 when it has no pid in our namespace.
+ *
+ * @param uid
+ *   Out: its effective user as it connected, -1 when nobody knows. May be NULL.
+ */
 pid_t
-svm_sock_peer(int sock);
+svm_sock_peer(int sock, uid_t *uid);
 
 /**
  * Send one message whole.
