@@ -156,9 +156,9 @@ check_products()
 		*) echo "$file is linked with ${needed//$'\n'/ }"; return 1 ;;
 		esac
 	done
-	# An application need not be linked with librte_dmadev: see drivers/dma/svm/svm_dmalib.h.
+	# An application need not be linked with librte_dmadev or the vdev bus: see drivers/dma/svm/svm_dmalib.h.
 	for file in build/lib/librte_svm.so "$plugin"; do
-		needed=$(nm -D --undefined-only "$file" | grep -o 'rte_dma_[a-z_]*')
+		needed=$(nm -D --undefined-only "$file" | grep -oE 'rte_(dma|vdev)_[a-z_]*')
 		[ -z "$needed" ] || { echo "$file wants ${needed//$'\n'/ } from the application"; return 1; }
 	done
 }

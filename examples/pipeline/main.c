@@ -91,13 +91,14 @@ reception_over(const struct pipeline *p, uint64_t start, uint64_t polled)
 static int
 run(struct pipeline *p)
 {
-	uint64_t start = rte_rdtsc(), finish = 0, polled;
+	uint64_t start = rte_rdtsc(), finish = 0, polled = start;
 	bool receiving = true;
 	uint32_t idle = 0, work;
 	int ret;
 
 	while (receiving || !dispatch_idle(p)) {
-		polled = rte_rdtsc();
+		if (p->ledger.nb_free != 0)	/* without room nothing is polled */
+			polled = rte_rdtsc();
 		work = receiving ? rx_poll(p) : 0;
 		work += dispatch_poll(p);
 		ret = losses_handle(p);

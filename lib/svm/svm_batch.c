@@ -10,10 +10,18 @@
 #include "svm_copy.h"
 #include "svm_engine.h"
 
-/* How long a hand-over waits for its lane before the engine polls on. */
+/*
+ * How long a hand-over waits for its lane before the engine polls on: enough
+ * for work that meets no obstacle, on a slow machine; a wait that ends early
+ * takes the core from the lane.
+ */
 #define GRACE_NS	200000u
-/* ... and when there is nothing else to do. */
+#define GRACE_PIECE_NS	2000u
+#define GRACE_PAGE_NS	1000u
+/* ... and when there is nothing else to do, at the least: each look costs the
+ * lane, on the same core, two switches, so looks get rarer as it takes longer. */
 #define REST_NS		50000u
+#define REST_DIV	4u
 /* A lane still busy after this is blocked: no more waiting for it, just looking. */
 #define REST_US		2000u
 /* What an operation gets by itself after a batch with it timed out. */
@@ -34,112 +42,7 @@ static void
 op_end(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 {
 	q->nb_issued--;
-	svm_op_finish(e, op);
-}
-
-/* ---- legs ---- */
-
-static enum svm_leg
-leg_first(const struct svm_batch *b)
-{
-	return b->src != NULL ? SVM_LEG_READ_SRC :
-		b->compare ? SVM_LEG_READ_DST : SVM_LEG_WRITE_DST;
-}
-
-static enum svm_leg
-leg_next(const struct svm_batch *b)
-{
-	if (b->leg != SVM_LEG_READ_SRC || b->dst == NULL)
-		return SVM_LEG_END;
-	return b->compare ? SVM_LEG_READ_DST : SVM_LEG_WRITE_DST;
-}
-
-static struct svm_bond *
-leg_bond(const struct svm_batch *b)
-{
-	return b->leg == SVM_LEG_READ_SRC ? b->src : b->dst;
-}
-
-/* Describe the leg's transfers. False: there is nothing to move. */
-static bool
-leg_prepare(struct svm_batch *b)
-{
-	const struct svm_bond *bond = leg_bond(b);
-	const bool first = b->leg == leg_first(b);
-	uint32_t i, tag = 0;
-
-	b->job.pid = bond->ident.pid;
-	b->job.pidfd = bond->ident.pidfd;
-	b->job.memfd = bond->ident.memfd;
-	b->job.write = b->leg == SVM_LEG_WRITE_DST;
-	b->job.xfer = b->xfers;
-	b->job.nb = 0;
-	for (i = 0; i != b->nb_pieces; i++) {
-		struct svm_piece *p = &b->pieces[i];
-		/* Write out only what was read in; the bounce buffer may hold
-		 * another worker's bytes behind it. */
-		const uint32_t len = b->leg == SVM_LEG_WRITE_DST && !first ?
-				p->done : p->len;
-
-		if (i != 0 && p->op != p[-1].op)
-			tag++;
-		if (len == 0)
-			continue;
-		b->xfers[b->job.nb] = (struct svm_xfer){
-			.remote = b->leg == SVM_LEG_READ_SRC ? p->src : p->dst,
-			.local = b->leg == SVM_LEG_READ_DST ? p->dst_at : p->src_at,
-			.len = len,
-			.tag = tag,
-		};
-		b->piece_of[b->job.nb++] = i;
-	}
-	return b->job.nb != 0;
-}
-
-/* Whether the owner's side of a transfer is what faulted at its byte `done`. */
-static bool
-local_faulted(const struct svm_batch *b, const struct svm_xfer *x)
-{
-	uint8_t *at = x->local + x->done;
-	uint8_t byte;
-
-	if (x->status != SVM_ST_PAGE_FAULT || (at >= b->bounce &&
-			at < b->bounce + SVM_BOUNCE_LEN))
-		return false;
-	if (svm_copy(&byte, at, 1, NULL) != 1)
-		return true;
-	/* A buffer that is being read into has to be writable; it is this
-	 * operation's until it completes, so its own byte may be put back. */
-	return !b->job.write && svm_copy(at, &byte, 1, NULL) != 1;
-}
-
-static void
-leg_collect(struct svm_engine *e, struct svm_batch *b)
-{
-	struct svm_counters *c = &e->counters;
-	uint32_t i;
-
-	svm_count(&c->cma_batches, 1);
-	svm_count(&c->cma_calls, b->job.nb_calls);
-	svm_count(&c->cma_pieces, b->job.nb);
-	for (i = 0; i != b->job.nb; i++) {
-		const struct svm_xfer *x = &b->xfers[i];
-		struct svm_piece *p = &b->pieces[b->piece_of[i]];
-
-		if (unlikely(x->status == SVM_ST_BOND_DEAD))
-			svm_bond_mark_dead(leg_bond(b));
-		if (b->leg == SVM_LEG_READ_DST) {
-			p->done_dst = x->done;
-			p->status_dst = x->status;
-			continue;
-		}
-		if (x->done != x->len || b->leg == leg_first(b)) {
-			p->status = x->status;
-			/* The side at fault: the remote one, or the owner's. */
-			p->on_dst = (b->leg == SVM_LEG_WRITE_DST) != local_faulted(b, x);
-		}
-		p->done = x->done;
-	}
+	svm_op_finish(e, q, op);
 }
 
 /* ---- the end of a batch ---- */
@@ -332,7 +235,7 @@ leg_start(struct svm_engine *e, struct svm_batch *b)
 		svm_xfer_run(&b->job);
 		return true;
 	}
-	b->lane = svm_lane_tryget(e->conf.lanes, &leg_bond(b)->ident.cred, &err);
+	b->lane = svm_lane_tryget(e->conf.lanes, &svm_leg_bond(b)->ident.cred, &err);
 	if (b->lane == NULL) {
 		if (err != 0 || !leg_may_wait(e, b))
 			batch_fail(e, b, err == -EPERM || err == -EACCES ?
@@ -345,7 +248,8 @@ leg_start(struct svm_engine *e, struct svm_batch *b)
 	b->state = SVM_BATCH_RUNNING;
 	svm_lane_run_on(b->lane, sched_getcpu());
 	svm_lane_submit(b->lane, &b->job);
-	svm_lane_wait(b->lane, GRACE_NS);
+	svm_lane_wait(b->lane, GRACE_NS + b->job.nb * GRACE_PIECE_NS +
+		b->bytes / 4096 * GRACE_PAGE_NS);
 	return true;
 }
 
@@ -353,12 +257,12 @@ leg_start(struct svm_engine *e, struct svm_batch *b)
 static bool
 leg_done(struct svm_engine *e, struct svm_batch *b)
 {
-	leg_collect(e, b);
+	svm_leg_collect(e, b);
 	if (b->lane != NULL)
 		svm_lane_put(e->conf.lanes, b->lane);
 	b->lane = NULL;
-	b->leg = leg_next(b);
-	if (b->leg != SVM_LEG_END && leg_prepare(b)) {
+	b->leg = svm_leg_next(b);
+	if (b->leg != SVM_LEG_END && svm_leg_prepare(b)) {
 		b->state = SVM_BATCH_WAIT;
 		b->started = rte_rdtsc();
 		return true;
@@ -456,8 +360,8 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 			bytes += b->bytes;
 			b->state = SVM_BATCH_WAIT;
 			b->started = rte_rdtsc();
-			b->leg = leg_first(b);
-			leg_prepare(b);
+			b->leg = svm_leg_first(b);
+			svm_leg_prepare(b);
 			batch_advance(e, b);
 		}
 		op = TAILQ_FIRST(&q->parked);
@@ -486,13 +390,16 @@ svm_batch_wait(struct svm_engine *e)
 	uint32_t i;
 
 	for (i = 0; i != e->batches.max; i++) {
-		struct svm_batch *b = &e->batches.batch[i];
+		const struct svm_batch *b = &e->batches.batch[i];
+		uint64_t past;
 
 		if (b->state == SVM_BATCH_FREE || b->lane == NULL)
 			continue;
 		/* One that is killed goes soon, or perhaps never. */
-		if (rte_rdtsc() - b->started < rest) {
-			svm_lane_wait(b->lane, REST_NS);
+		past = rte_rdtsc() - b->started;
+		if (past < rest) {
+			past = past * 1000000 / rest * REST_US / 1000;	/* ns */
+			svm_lane_wait(b->lane, RTE_MAX(past / REST_DIV, REST_NS));
 			return;
 		}
 	}

@@ -101,7 +101,28 @@ svm_batch_poll(struct svm_engine *engine);
 void
 svm_batch_wait(struct svm_engine *engine);
 
-/* ---- between svm_batch.c and svm_gather.c ---- */
+/* ---- svm_leg.c, for svm_batch.c ---- */
+
+enum svm_leg
+svm_leg_first(const struct svm_batch *b);
+
+/** The leg after b->leg, or SVM_LEG_END. */
+enum svm_leg
+svm_leg_next(const struct svm_batch *b);
+
+/** The bond whose memory b->leg reaches. */
+struct svm_bond *
+svm_leg_bond(const struct svm_batch *b);
+
+/** Describe the leg's transfers in b->job. False: there is nothing to move. */
+bool
+svm_leg_prepare(struct svm_batch *b);
+
+/** The leg has run: what its transfers did, into the pieces and the counters. */
+void
+svm_leg_collect(struct svm_engine *engine, struct svm_batch *b);
+
+/* ---- svm_gather.c, for svm_batch.c ---- */
 
 bool
 svm_op_is_compare(const struct svm_op *op);

@@ -86,7 +86,7 @@ eq_abort_parked(struct svm_engine *e, struct svm_eq *q)
 		TAILQ_REMOVE(&q->parked, op, next);
 		q->nb_parked--;
 		op->status = SVM_ST_ABORTED;
-		svm_op_finish(e, op);
+		svm_op_finish(e, q, op);
 	}
 }
 

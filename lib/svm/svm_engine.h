@@ -169,7 +169,7 @@ svm_local_run(struct svm_op *op, const struct svm_seg *segs, struct svm_counters
 
 /** An operation has its final status: counted, reported, its bonds put. svm_intake.c. */
 void
-svm_op_finish(struct svm_engine *engine, struct svm_op *op);
+svm_op_finish(struct svm_engine *engine, struct svm_eq *q, struct svm_op *op);
 
 static inline struct svm_seg *
 svm_eq_segs(const struct svm_eq *q, const struct svm_op *op)

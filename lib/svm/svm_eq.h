@@ -21,6 +21,7 @@
 
 #include "svm_bond.h"
 #include "svm_ring.h"
+#include "svm_use.h"
 
 enum svm_op_state {
 	SVM_OP_PARKED,		/* waits to be put into a batch */
@@ -65,6 +66,7 @@ struct svm_eq {
 	bool closing;			/* the engine has seen CLOSING: nothing new starts */
 	struct svm_op *ops;		/* depth records */
 	struct svm_op_list parked;
+	struct svm_use uses[SVM_USES];
 	uint32_t nb_parked;
 	uint32_t nb_issued;
 

@@ -205,7 +205,7 @@ drop_dead(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 	TAILQ_REMOVE(&q->parked, op, next);
 	q->nb_parked--;
 	op->status = SVM_ST_BOND_DEAD;
-	svm_op_finish(e, op);
+	svm_op_finish(e, q, op);
 	return true;
 }
 

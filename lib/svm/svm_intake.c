@@ -66,16 +66,16 @@ check_desc(const struct svm_desc *d)
 
 /* Which bond a space means; NULL and OK for the owner's own memory. */
 static struct svm_bond *
-resolve_space(const struct svm_eq *q, uint32_t space, uint8_t *status)
+resolve_space(struct svm_eq *q, uint32_t space, uint8_t *status)
 {
 	const uint32_t kind = space >> SVM_SPACE_KIND_SHIFT;
 	const uint32_t id = space & SVM_SPACE_ID_MASK;
 
 	if (svm_eq_is_worker(q)) {
 		if (kind == SVM_SPACE_SELF && id == 0)
-			return svm_bond_get(q->bonds, q->self_pasid, status);
+			return svm_use_get(q->uses, q->bonds, q->self_pasid, status);
 	} else if (kind == SVM_SPACE_PASID) {
-		return id == 0 ? NULL : svm_bond_get(q->bonds, id, status);
+		return id == 0 ? NULL : svm_use_get(q->uses, q->bonds, id, status);
 	} else if (kind == SVM_SPACE_NONE && id == SVM_ST_BOND_DEAD) {
 		*status = SVM_ST_BOND_DEAD;
 		return NULL;
@@ -85,7 +85,7 @@ resolve_space(const struct svm_eq *q, uint32_t space, uint8_t *status)
 }
 
 static uint8_t
-resolve(const struct svm_eq *q, struct svm_op *op)
+resolve(struct svm_eq *q, struct svm_op *op)
 {
 	const uint8_t uses = op_uses[op->d.op];
 	uint8_t status = SVM_ST_OK;
@@ -116,20 +116,22 @@ report_fault(struct svm_engine *e, const struct svm_op *op)
 }
 
 static void
-count_bond(struct svm_bond *b, const struct svm_op *op, bool in)
+put_bond(struct svm_eq *q, struct svm_bond *b, const struct svm_op *op, bool in)
 {
-	/* Once for an operation within one bond. */
-	if (!in || op->src != op->dst)
-		__atomic_fetch_add(&b->nb_ops, 1, __ATOMIC_RELAXED);
-	if (op->d.op <= SVM_OP_FILL)
-		__atomic_fetch_add(in ? &b->bytes_in : &b->bytes_out, op->done,
-			__ATOMIC_RELAXED);
-	if (op->status == SVM_ST_PAGE_FAULT && op->on_dst == in)
-		__atomic_fetch_add(&b->faults, 1, __ATOMIC_RELAXED);
+	const uint64_t moved = op->d.op <= SVM_OP_FILL ? op->done : 0;
+	const struct svm_use_count count = {
+		/* Once for an operation within one bond. */
+		.nb_ops = !in || op->src != op->dst,
+		.bytes_in = in ? moved : 0,
+		.bytes_out = in ? 0 : moved,
+		.faults = op->status == SVM_ST_PAGE_FAULT && op->on_dst == in,
+	};
+
+	svm_use_put(q->uses, b, &count);
 }
 
 void
-svm_op_finish(struct svm_engine *e, struct svm_op *op)
+svm_op_finish(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 {
 	struct svm_counters *c = &e->counters;
 
@@ -144,14 +146,10 @@ svm_op_finish(struct svm_engine *e, struct svm_op *op)
 				op->status == SVM_ST_TIMEOUT)
 			report_fault(e, op);
 	}
-	if (op->src != NULL) {
-		count_bond(op->src, op, false);
-		svm_bond_put(op->src);
-	}
-	if (op->dst != NULL) {
-		count_bond(op->dst, op, true);
-		svm_bond_put(op->dst);
-	}
+	if (op->src != NULL)
+		put_bond(q, op->src, op, false);
+	if (op->dst != NULL)
+		put_bond(q, op->dst, op, true);
 	op->src = op->dst = NULL;
 	op->state = SVM_OP_DONE;
 }
@@ -179,10 +177,10 @@ intake_op(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 		op->status = resolve(q, op);
 	q->head++;
 	if (op->status != SVM_ST_OK) {
-		svm_op_finish(e, op);
+		svm_op_finish(e, q, op);
 	} else if (op->src == NULL && op->dst == NULL) {
 		svm_local_run(op, svm_eq_segs(q, op), &e->counters);
-		svm_op_finish(e, op);
+		svm_op_finish(e, q, op);
 	} else {
 		op->state = SVM_OP_PARKED;
 		TAILQ_INSERT_TAIL(&q->parked, op, next);
@@ -247,6 +245,8 @@ svm_intake(struct svm_engine *e, struct svm_eq *q)
 		struct svm_op *op = &q->ops[q->head & q->ring.mask];
 
 		svm_ring_take(&q->ring, q->head, &op->d);
+		/* Each comes from another core's cache. */
+		rte_prefetch0(&q->ring.desc[(q->head + 8) & q->ring.mask]);
 		/* A fence waits in the ring until all before it has ended. */
 		if ((op->d.flags & SVM_F_FENCE) && q->nb_parked + q->nb_issued != 0)
 			break;

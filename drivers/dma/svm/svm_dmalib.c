@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -22,7 +23,7 @@ symbol_find(void *handle, const char *name, void *where)
 }
 
 static int
-symbols_find(void *handle, struct svm_dmalib *lib)
+dmadev_find(void *handle, struct svm_dmalib *lib)
 {
 	if (symbol_find(handle, "rte_dma_pmd_allocate", &lib->pmd_allocate) != 0 ||
 			symbol_find(handle, "rte_dma_pmd_release", &lib->pmd_release) != 0 ||
@@ -34,26 +35,53 @@ symbols_find(void *handle, struct svm_dmalib *lib)
 	return 0;
 }
 
-int
-svm_dmalib_find(struct svm_dmalib *lib)
+static int
+vdev_find(void *handle, struct svm_dmalib *lib)
+{
+	return symbol_find(handle, "rte_vdev_register", &lib->vdev_register);
+}
+
+/* Beside a static EAL a shared library would bring a second one. */
+static bool
+eal_is_shared(void)
 {
 	char name[64];
-	void *eal, *dmadev;
+	void *eal;
 
-	if (symbols_find(RTLD_DEFAULT, lib) == 0)
-		return 0;
-	/* Beside a static EAL the library would bring a second one. */
 	snprintf(name, sizeof(name), "librte_eal.so.%d", ABI_MAJOR);
 	eal = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
 	if (eal == NULL)
-		return -ENOENT;
+		return false;
 	dlclose(eal);
-	snprintf(name, sizeof(name), "librte_dmadev.so.%d", ABI_MAJOR);
-	dmadev = dlopen(name, RTLD_NOW | RTLD_GLOBAL);
-	if (dmadev == NULL)
+	return true;
+}
+
+static int
+library_find(const char *library, int (*find)(void *handle, struct svm_dmalib *lib),
+		struct svm_dmalib *lib)
+{
+	char name[64];
+	void *handle;
+
+	if (find(RTLD_DEFAULT, lib) == 0)
+		return 0;
+	if (!eal_is_shared())
 		return -ENOENT;
-	if (symbols_find(dmadev, lib) == 0)
+	snprintf(name, sizeof(name), "librte_%s.so.%d", library, ABI_MAJOR);
+	handle = dlopen(name, RTLD_NOW | RTLD_GLOBAL);
+	if (handle == NULL)
+		return -ENOENT;
+	if (find(handle, lib) == 0)
 		return 0;	/* the handle stays open for as long as the driver is there */
-	dlclose(dmadev);
+	dlclose(handle);
 	return -ENOENT;
+}
+
+int
+svm_dmalib_find(struct svm_dmalib *lib)
+{
+	if (library_find("dmadev", dmadev_find, lib) != 0 ||
+			library_find("bus_vdev", vdev_find, lib) != 0)
+		return -ENOENT;
+	return 0;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The functions of librte_dmadev that the driver calls, found at load time.
+ * The functions of librte_dmadev and of the vdev bus that the driver calls,
+ * found at load time.
  *
- * Applications that use no DMA themselves, dpdk-testpmd for one, are not
- * linked with librte_dmadev, and EAL loads a plugin given by -d before the
- * drivers that would bring it in. So the plugin brings it in itself; it cannot
- * be linked with it, for a statically linked application has its own.
+ * An application need not be linked with either: dpdk-testpmd has no dmadev, and
+ * most have no vdev bus of their own but get it from EAL's drivers, which EAL
+ * loads after a plugin given by -d. So the plugin brings them in itself; it
+ * cannot be linked with them, for a statically linked application has its own.
  */
 #ifndef SVM_DMALIB_H
 #define SVM_DMALIB_H
 
+#include <bus_vdev_driver.h>
 #include <rte_dmadev_pmd.h>
 
 struct svm_dmalib {
@@ -18,12 +20,13 @@ struct svm_dmalib {
 	__typeof__(rte_dma_get_dev_id_by_name) *get_dev_id_by_name;
 	__typeof__(rte_dma_stop) *stop;
 	__typeof__(rte_dma_fp_objs) *fp_objs;
+	__typeof__(rte_vdev_register) *vdev_register;
 };
 
 /**
- * Find them, loading the library when the application is a shared build.
+ * Find them, loading the libraries when the application is a shared build.
  *
- * @return 0; -ENOENT: this application has no librte_dmadev.
+ * @return 0; -ENOENT: this application has no librte_dmadev or no vdev bus.
  */
 int
 svm_dmalib_find(struct svm_dmalib *lib);

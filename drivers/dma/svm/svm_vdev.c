@@ -105,12 +105,12 @@ RTE_INIT(svm_vdev_register)
 		return;
 	}
 	if (svm_dmalib_find(&dmalib) != 0) {
-		rte_log(RTE_LOG_ERR, RTE_LOGTYPE_EAL, "SVM_DMA: this application has no librte_dmadev, "
-			"the driver cannot be used\n");
+		rte_log(RTE_LOG_ERR, RTE_LOGTYPE_EAL, "SVM_DMA: this application has no librte_dmadev or no "
+			"vdev bus, the driver cannot be used\n");
 		return;
 	}
 	svm_dma_logtype = rte_log_register_type_and_pick_level("pmd.dma.svm", RTE_LOG_NOTICE);
-	rte_vdev_register(&svm_vdev_driver);
+	dmalib.vdev_register(&svm_vdev_driver);
 }
 
 /* Read by dpdk-pmdinfo, in the form that pmdinfogen gives DPDK's own drivers. */
