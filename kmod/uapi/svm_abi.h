@@ -118,7 +118,7 @@ struct svm_seg {
 
 /** The result of one descriptor. */
 struct svm_cpl {
-	__u64 fault_addr;	/**< first address not done; 0 when status is OK */
+	__u64 fault_addr;	/**< first address not done; 0: OK, or none is to blame */
 	__u32 done;		/**< bytes done, exact; COMPARE: bytes found equal */
 	__u16 id;		/**< low 16 bits of the descriptor's counter */
 	__u8  status;		/**< SVM_ST_* */

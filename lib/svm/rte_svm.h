@@ -51,6 +51,7 @@
  * Waits are bounded: what is in flight ends within twice timeout_us and 2 s, or
  * the call says -EBUSY. An access whose task is ready to run but gets no core is
  * given up to 16 times timeout_us before it counts as one that does not answer.
+ * With cma=inline nothing can end an access: a wait lasts until the memory answers.
  *
  * Threads. Control functions may be called from any thread, also at the same
  * time. A queue belongs to one thread at a time.
@@ -178,7 +179,8 @@ enum rte_svm_status {
 	RTE_SVM_ST_BAD_SPACE = 6,	/**< no such bond or window */
 	RTE_SVM_ST_BOND_DEAD = 7,	/**< the process exited, called exec, or was unbound */
 	RTE_SVM_ST_DENIED = 8,		/**< the kernel refused the access */
-	RTE_SVM_ST_TIMEOUT = 9,		/**< the memory did not answer in timeout_us */
+	/** The memory did not answer in timeout_us; `done` counts what is known. */
+	RTE_SVM_ST_TIMEOUT = 9,
 	RTE_SVM_ST_ABORTED = 10,	/**< the device stopped first */
 	RTE_SVM_ST_NO_MEMORY = 11,
 };
@@ -186,7 +188,11 @@ enum rte_svm_status {
 /** One completion. */
 struct rte_svm_result {
 	uint64_t cookie;
-	uint64_t fault_addr;	/**< first address not done, 0 when OK */
+	/**
+	 * First address not done; 0 when OK, and when no address is to blame:
+	 * the bond or the queue ended.
+	 */
+	uint64_t fault_addr;
 	uint32_t done;		/**< bytes done, exact; compare: bytes equal */
 	enum rte_svm_status status;
 };
