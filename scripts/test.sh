@@ -241,6 +241,15 @@ secondary_ok()
 		{ echo 'not one line that refuses a secondary process'; return 1; }
 }
 
+# Sanity, not speed: every point has all its columns, and a baseline of the same run.
+perf_ok()
+{
+	awk -F, '/^bench,/ { columns = NF }
+		/^ring,/ { points++; if (NF != columns || $10 <= 0 || $14 <= 0 || $15 < 5) bad = 1 }
+		END { exit !(columns == 15 && points >= 3 && !bad) }' "$log" ||
+		{ echo 'not the columns and points of perf ring'; return 1; }
+}
+
 require_plugin_place "$top"
 cpus=$(first_cpus) || die "the tests need two CPUs"
 
@@ -278,6 +287,8 @@ step "svm_copy" 60 anything build/examples/svm_copy_owner --no-huge -m 128 -l "$
 	--file-prefix "$prefix" -d "$plugin" --vdev svm0
 
 if [ -z "$fast" ]; then
+	step "perf ring writes its CSV" 120 perf_ok build/app/dpdk-test-svm --no-huge -m 256 \
+		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf ring --csv -
 	step "svm_pipeline on real packets (demo.sh)" 300 anything bash scripts/demo.sh
 	if step "build (sanitizers)" 900 no_warning bash -c \
 		'. scripts/lib.sh; build_tree . build-asan -Db_sanitize=address,undefined -Dexamples=false'

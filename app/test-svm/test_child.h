@@ -6,6 +6,7 @@
 #ifndef TEST_CHILD_H
 #define TEST_CHILD_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -177,6 +178,20 @@ child_sleep_ms(unsigned int ms)
 	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
 
 	nanosleep(&ts, NULL);
+}
+
+/** Descriptors that this process has open. */
+static inline unsigned int
+child_fds_count(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int nb = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+	while (readdir(dir) != NULL)
+		nb++;
+	closedir(dir);
+	return nb;
 }
 
 #endif /* TEST_CHILD_H */

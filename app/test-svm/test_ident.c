@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening a process: its rights, what is refused, how its end shows. */
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -30,29 +29,16 @@ fx_teardown(void)
 	child_end(&fx.child);
 }
 
-static unsigned int
-fds_count(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int nb = 0;
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
-	while (readdir(dir) != NULL)
-		nb++;
-	closedir(dir);
-	return nb;
-}
-
 /** Expect svm_ident_open() to refuse and to leave nothing open. */
 static void
 open_refused(pid_t pid, int err)
 {
-	unsigned int before = fds_count();
+	unsigned int before = child_fds_count();
 
 	TEST_EQUAL(svm_ident_open(&fx.id, pid), err);
 	TEST_EQUAL(fx.id.pidfd, -1);
 	TEST_EQUAL(fx.id.memfd, -1);
-	TEST_EQUAL(fds_count(), before);
+	TEST_EQUAL(child_fds_count(), before);
 }
 
 static void
@@ -294,13 +280,13 @@ test_ident_alive_ends_with_exit(void)
 static void
 test_ident_close_twice_is_harmless(void)
 {
-	unsigned int before = fds_count();
+	unsigned int before = child_fds_count();
 
 	CU_ASSERT_EQUAL_FATAL(svm_ident_open(&fx.id, getpid()), 0);
-	TEST_EQUAL(fds_count(), before + 2);
+	TEST_EQUAL(child_fds_count(), before + 2);
 	svm_ident_close(&fx.id);
 	svm_ident_close(&fx.id);
-	TEST_EQUAL(fds_count(), before);
+	TEST_EQUAL(child_fds_count(), before);
 	CU_ASSERT(!svm_ident_alive(&fx.id));
 }
 

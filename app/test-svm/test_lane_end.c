@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Memory that does not answer, lanes that end, and what a pool leaves behind. */
-#include <dirent.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 
@@ -38,19 +37,6 @@ task_ends(pid_t tid)
 		child_sleep_ms(1);
 	}
 	return true;
-}
-
-static unsigned int
-fds_count(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int nb = 0;
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
-	while (readdir(dir) != NULL)
-		nb++;
-	closedir(dir);
-	return nb;
 }
 
 /* A page whose faults this process handles, and does not until told to. */
@@ -287,7 +273,7 @@ test_lane_wait_of_the_application_sees_none(void)
 static void
 test_lane_pool_destroy_leaves_nothing(void)
 {
-	unsigned int before = fds_count();
+	unsigned int before = child_fds_count();
 	struct svm_lane *lane, *held;
 	pid_t tid[2];
 
@@ -299,7 +285,7 @@ test_lane_pool_destroy_leaves_nothing(void)
 	svm_lane_put(lane_fx.pool, lane);
 	svm_lane_pool_destroy(lane_fx.pool);
 	lane_fx.pool = NULL;
-	TEST_EQUAL(fds_count(), before);
+	TEST_EQUAL(child_fds_count(), before);
 	TEST_EQUAL(kill(tid[0], 0), -1);
 	TEST_EQUAL(kill(tid[1], 0), -1);
 	TEST_EQUAL(waitpid(-1, NULL, WNOHANG | __WCLONE), -1);
