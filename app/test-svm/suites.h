@@ -24,6 +24,7 @@ int test_engine_suite(void);
 int test_queue_suite(void);
 int test_fault_suite(void);
 int test_hostile_suite(void);
+int test_crowd_suite(void);
 
 struct test_suite {
 	const char *name;
@@ -48,6 +49,7 @@ static const struct test_suite test_suites[] = {
 	{ "queue", test_queue_suite },
 	{ "fault", test_fault_suite },
 	{ "hostile", test_hostile_suite },
+	{ "crowd", test_crowd_suite },
 };
 
 #define TEST_SUITES	(sizeof(test_suites) / sizeof(test_suites[0]))
