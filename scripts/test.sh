@@ -152,7 +152,7 @@ check_products()
 		build/examples/svm_copy_worker build/examples/svm_pipeline_worker; do
 		needed=$(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(librte_.*\)\]/\1/p')
 		case $file:$needed in
-		*: | "$plugin":librte_svm.so) ;;
+		*: | "$plugin":librte_svm.so.0) ;;
 		*) echo "$file is linked with ${needed//$'\n'/ }"; return 1 ;;
 		esac
 	done
@@ -285,6 +285,11 @@ else
 fi
 step "svm_copy" 60 anything build/examples/svm_copy_owner --no-huge -m 128 -l "$cpus" --no-pci \
 	--file-prefix "$prefix" -d "$plugin" --vdev svm0
+
+# What somebody outside the tree gets.
+while read -r name; do
+	step "package: $name" 300 anything bash scripts/test-package.sh "$name"
+done < <(bash scripts/test-package.sh list)
 
 if [ -z "$fast" ]; then
 	step "perf ring writes its CSV" 120 perf_ok build/app/dpdk-test-svm --no-huge -m 256 \

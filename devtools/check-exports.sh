@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# What the libraries export, against the headers that declare it. Each build runs it.
+#
+#   devtools/check-exports.sh svm LIBRTE_SVM PLUGIN
+#   devtools/check-exports.sh worker LIBSVM_WORKER
+#
+# A function of a public header is exported, and nothing else; librte_svm has a second node for the
+# drivers of this tree. Environment: CC, the compiler.
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bad=0
+
+# declared HEADER PREFIX: the functions that a header declares, without those it inlines itself.
+declared()
+{
+	local header=$1 text inline
+	shift
+	text=$(${CC:-cc} -E -P -I "$top/lib/svm" -I "$top/kmod/uapi" "$top/$header" | tr '\n\t' '  ')
+	inline=$(grep -oE 'static inline [^({;]*\(' <<<"$text" | grep -oE '[a-z0-9_]+ ?\($' | tr -d ' (' |
+		sort -u) || true
+	grep -oE "\\b$1[a-z0-9_]+ ?\\(" <<<"$text" | tr -d ' (' | sort -u | comm -23 - <(printf '%s\n' "$inline")
+}
+
+# exported LIBRARY NODE: the functions and data that the library gives under a version node.
+exported()
+{
+	nm -D --defined-only --with-symbol-versions "$1" |
+		awk -v node="@@$2" '$2 != "A" && index($3, node) { sub(/@.*/, "", $3); print $3 }' | sort -u
+}
+
+# each LIST TEXT: a complaint for each name.
+each()
+{
+	local name
+	for name in $1; do
+		echo "check-exports: $name $2" >&2
+		bad=1
+	done
+}
+
+# same_api LIBRARY NODE MAP HEADER PREFIX: the node holds what the header declares.
+same_api()
+{
+	local library=$1 node=$2 map=$3 header=$4 api given
+	api=$(declared "$header" "$5")
+	given=$(exported "$library" "$node")
+	[ -n "$api" ] || { echo "check-exports: no function found in $header" >&2; bad=1; }
+	each "$(comm -23 <(echo "$api") <(echo "$given"))" \
+		"stands in $header, but $node in $map does not export it"
+	each "$(comm -13 <(echo "$api") <(echo "$given"))" \
+		"is exported by $node in $map, but is not in $header"
+}
+
+# no_more LIBRARY NODE...: nothing without a node, and no other node.
+no_more()
+{
+	local library=$1 nodes
+	shift
+	nodes=$(printf '@@%s$|' "$@")
+	each "$(nm -D --defined-only --with-symbol-versions "$library" |
+		awk -v nodes="${nodes%|}" '$2 != "A" && $3 !~ nodes { print $3 }')" \
+		"is exported by $(basename "$library") outside its version map"
+}
+
+case ${1-}:$# in
+svm:3)
+	same_api "$2" SVM_0 lib/svm/version.map lib/svm/rte_svm.h rte_svm_
+	each "$(comm -13 <(declared lib/svm/rte_svm_pmd.h svm_) <(exported "$2" SVM_INTERNAL))" \
+		"is exported by SVM_INTERNAL in lib/svm/version.map, but is not in lib/svm/rte_svm_pmd.h"
+	no_more "$2" SVM_0 SVM_INTERNAL
+	each "$(comm -13 <(sort <(exported "$2" SVM_0) <(exported "$2" SVM_INTERNAL)) \
+		<(nm -D --undefined-only "$3" | awk '{ sub(/@.*/, "", $2); print $2 }' |
+			grep -E '^(rte_)?svm_' | sort -u))" \
+		"is called by $(basename "$3"), but lib/svm/version.map does not export it"
+	;;
+worker:2)
+	same_api "$2" SVM_WORKER_0 lib/svm_worker/version.map lib/svm_worker/svm_worker.h svm_worker_
+	no_more "$2" SVM_WORKER_0
+	;;
+*)
+	sed -n '3,9s/^# \?//p' "${BASH_SOURCE[0]}" >&2
+	exit 2
+	;;
+esac
+exit "$bad"

@@ -1,0 +1,197 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# What somebody who installs dpdk-svm gets. scripts/test.sh runs each of these as a step of its own:
+#
+#   scripts/test-package.sh list      the names, one a line; install is the first
+#   scripts/test-package.sh NAME
+#
+# Everything stays in build-install: a build, the prefix it is installed to, programs that use it.
+# Environment: cpus, two CPUs as "A,B"; prefix, EAL's --file-prefix.
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$top/scripts/lib.sh"
+
+base=$top/build-install
+root=$base/prefix
+out=$base/programs
+libdir=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null) && libdir=lib/$libdir || libdir=lib
+export PKG_CONFIG_PATH=$root/$libdir/pkgconfig
+warnings=(-Wall -Wextra -Werror -pedantic)
+
+# want FILE...: each is there.
+want()
+{
+	local file
+	for file; do
+		[ -e "$file" ] || die "$file is missing"
+	done
+}
+
+# dynamic FILE TAG: the values of a dynamic tag, one a line.
+dynamic()
+{
+	readelf -d "$1" | sed -n "s/.*($2).*\\[\\(.*\\)\\]/\\1/p"
+}
+
+# plugin: the installed one.
+plugin()
+{
+	find "$root/$libdir/dpdk" -name librte_dma_svm.so
+}
+
+# flags PACKAGE: what pkg-config says, and where the loader shall look, for no program outside /usr
+# finds its libraries otherwise.
+flags()
+{
+	pkg-config --cflags --libs "$1"
+	printf -- '-Wl,-rpath,%s\n' "$(pkg-config --variable=libdir "$1")"
+}
+
+# run PROGRAM ARGUMENT...: as an owner with the installed plugin.
+run()
+{
+	"$@" --no-huge -m 128 -l "${cpus:-$(first_cpus)}" --no-pci --file-prefix "${prefix:-svminst}" \
+		-d "$(plugin)" --vdev svm0
+}
+
+# compile COMPILER PACKAGE PROGRAM SOURCE [FLAG...]: with what pkg-config says alone.
+compile()
+{
+	local compiler=$1 package=$2 program=$3 source=$4
+	shift 4
+	mkdir -p "$out"
+	# shellcheck disable=SC2046 # flags are words
+	"$compiler" "${warnings[@]}" "$@" "$source" -o "$out/$program" $(flags "$package")
+}
+
+# header COMPILER STANDARD PACKAGE HEADER CALL: a program of nothing but the header and one call.
+header()
+{
+	local compiler=$1 standard=$2 package=$3 header=$4 call=$5 kind=c
+	case $standard in
+	*c++*) kind=c++ ;;
+	esac
+	mkdir -p "$out"
+	printf '#include <%s>\nint main(void) { return %s; }\n' "$header" "$call" >"$out/header.$kind"
+	compile "$compiler" "$package" "header_${compiler}_$standard" "$out/header.$kind" \
+		"-std=$standard" -x "$kind"
+	"$out/header_${compiler}_$standard"
+}
+
+# Both headers alone, strict, as C and C++. DPDK's own flags make no pedantic program: the owner's
+# header is system to nobody, and stands the same warnings.
+test_headers_gcc()
+{
+	header gcc c11 libsvm_worker svm_worker.h 'svm_worker_status_name(SVM_WORKER_ST_OK) == 0'
+	header g++ c++11 libsvm_worker svm_worker.h 'svm_worker_status_name(SVM_WORKER_ST_OK) == 0'
+	header gcc c11 librte_svm rte_svm.h 'rte_svm_dev_count()'
+	header g++ c++11 librte_svm rte_svm.h 'rte_svm_dev_count()'
+}
+
+test_headers_clang()
+{
+	header clang c11 libsvm_worker svm_worker.h 'svm_worker_status_name(SVM_WORKER_ST_OK) == 0'
+	header clang++ c++11 libsvm_worker svm_worker.h 'svm_worker_status_name(SVM_WORKER_ST_OK) == 0'
+	header clang c11 librte_svm rte_svm.h 'rte_svm_dev_count()'
+	header clang++ c++11 librte_svm rte_svm.h 'rte_svm_dev_count()'
+}
+
+test_install()
+{
+	rm -rf "$root" "$out" "$base/dest"
+	build_tree "$top" "$base" --prefix="$root" --libdir="$libdir"
+	meson install -C "$base" --no-rebuild --quiet
+	want "$root/include/rte_svm.h" "$root/include/svm_worker.h" \
+		"$root/$libdir/librte_svm.so.0" "$root/$libdir/libsvm_worker.so.0" \
+		"$root/$libdir/librte_svm.so" "$root/$libdir/libsvm_worker.so" \
+		"$root/$libdir/pkgconfig/librte_svm.pc" "$root/$libdir/pkgconfig/libsvm_worker.pc" \
+		"$(plugin)" "$root/bin/dpdk-test-svm"
+	[ "$(find "$root/include" -type f | wc -l)" = 2 ] || die "more headers than the two public ones"
+}
+
+# DESTDIR moves everything, and nothing is left out or written elsewhere.
+test_destdir()
+{
+	DESTDIR=$base/dest meson install -C "$base" --no-rebuild --quiet
+	diff <(cd "$root" && find . | sort) <(cd "$base/dest/$root" && find . | sort)
+}
+
+test_exports()
+{
+	bash "$top/devtools/check-exports.sh" svm "$root/$libdir/librte_svm.so.0" "$(plugin)"
+	bash "$top/devtools/check-exports.sh" worker "$root/$libdir/libsvm_worker.so.0"
+	# The library of the tests shows all its functions: the check has to see that.
+	! bash "$top/devtools/check-exports.sh" svm "$root/$libdir/dpdk-svm/librte_svm.so.0" \
+		"$(plugin)" || die "the check does not see functions that should not be exported"
+}
+
+# Nothing that is installed remembers where it was built.
+test_runpath()
+{
+	local file paths
+	[ "$(dynamic "$root/$libdir/librte_svm.so" SONAME)" = librte_svm.so.0 ]
+	[ "$(dynamic "$root/$libdir/libsvm_worker.so" SONAME)" = libsvm_worker.so.0 ]
+	# shellcheck disable=SC2016 # the loader's word, not the shell's
+	[ "$(dynamic "$(plugin)" RUNPATH)" = '$ORIGIN/../..' ] || die "the plugin's RUNPATH is wrong"
+	while read -r file; do
+		paths=$(dynamic "$file" RUNPATH; dynamic "$file" RPATH)
+		# shellcheck disable=SC2016
+		case ${paths//'$ORIGIN'/} in
+		*[!/.:]*) die "$file has the RUNPATH $paths" ;;
+		esac
+	done < <(find "$root" -type f \( -name '*.so*' -o -perm /111 \))
+}
+
+test_worker_without_dpdk()
+{
+	local libs
+	libs=$(pkg-config --libs --static libsvm_worker)
+	case $libs in
+	*rte_* | *dpdk*) die "libsvm_worker.pc asks for DPDK: $libs" ;;
+	esac
+	compile gcc libsvm_worker svm_copy_worker "$top/examples/svm_copy_worker.c" -std=gnu11
+	! ldd "$out/svm_copy_worker" | grep -E 'rte_|not found' || die "a worker is linked with DPDK"
+	ldd "$out/svm_copy_worker" | grep -qF "$root/$libdir/libsvm_worker.so.0"
+}
+
+# Owner and worker, built outside the tree, meet.
+test_svm_copy()
+{
+	compile gcc libsvm_worker svm_copy_worker "$top/examples/svm_copy_worker.c" -std=gnu11
+	compile gcc librte_svm svm_copy_owner "$top/examples/svm_copy_owner.c" -std=gnu11 -D_GNU_SOURCE
+	run "$out/svm_copy_owner"
+}
+
+test_one_instance()
+{
+	compile gcc librte_svm one_instance "$top/app/test-package/one_instance.c" -D_GNU_SOURCE
+	run "$out/one_instance"
+}
+
+test_eal_alone()
+{
+	# shellcheck disable=SC2046 # flags are words
+	gcc $(pkg-config --cflags libdpdk) "$top/app/test-package/eal_alone.c" -o "$out/eal_alone" \
+		-L"$(pkg-config --variable=libdir libdpdk)" -lrte_eal
+	run "$out/eal_alone"
+}
+
+# The tests as they are installed: their library, their worker, and the plugin, in one process.
+test_dpdk_test_svm()
+{
+	"$root/bin/dpdk-test-svm" --no-huge -m 256 -l "${cpus:-$(first_cpus)}" --no-pci \
+		--file-prefix "${prefix:-svminst}" -d "$(plugin)" -- unit ring life
+}
+
+tests="install destdir exports runpath headers_gcc headers_clang worker_without_dpdk svm_copy
+	one_instance eal_alone dpdk_test_svm"
+name=${1-}
+if [ "$name" = list ]; then
+	# shellcheck disable=SC2086 # a list of words
+	printf '%s\n' $tests
+elif [ "$#" = 1 ] && declare -F "test_$name" >/dev/null; then
+	"test_$name"
+else
+	die "usage: scripts/test-package.sh list | NAME"
+fi
