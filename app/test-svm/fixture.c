@@ -15,11 +15,13 @@
 #include <CUnit/TestRun.h>
 
 #include <rte_bus_vdev.h>
+#include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_lcore.h>
 #include <rte_service.h>
 
 #include "fixture.h"
+#include "svm_registry.h"
 
 static const struct row {
 	unsigned int bit;
@@ -129,7 +131,6 @@ fx_begin(const char *args)
 {
 	const struct row *row = row_of_test();
 	struct fx *f = &fx;
-	char devargs[512];
 	int ret;
 
 	memset(f, 0, sizeof(*f));
@@ -144,11 +145,23 @@ fx_begin(const char *args)
 		test_skip("no second lcore for a service core");
 		return NULL;
 	}
-	snprintf(devargs, sizeof(devargs), "%s,socket=%s%s%s", row->args, f->socket,
+	snprintf(f->devargs, sizeof(f->devargs), "%s,socket=%s%s%s", row->args, f->socket,
 		args[0] != '\0' ? "," : "", args);
-	ret = rte_vdev_init(f->name, devargs);
+	fx_probe_again(f, false);
+	ret = rte_svm_queue_create(f->dev, FX_DEPTH, &f->queue);
 	if (ret != 0)
-		test_fail("rte_vdev_init %s: %d", devargs, ret);
+		test_fail("rte_svm_queue_create: %d", ret);
+	return f;
+}
+
+void
+fx_probe_again(struct fx *f, bool hotplug)
+{
+	int ret = hotplug ? rte_eal_hotplug_add("vdev", f->name, f->devargs) :
+		rte_vdev_init(f->name, f->devargs);
+
+	if (ret != 0)
+		test_fail("probe of %s,%s: %d", f->name, f->devargs, ret);
 	f->made = true;
 	ret = rte_svm_get_dev_id(f->name);
 	if (ret < 0)
@@ -158,10 +171,13 @@ fx_begin(const char *args)
 	if (ret != 0)
 		test_fail("rte_svm_start: %d", ret);
 	f->started = true;
-	ret = rte_svm_queue_create(f->dev, FX_DEPTH, &f->queue);
-	if (ret != 0)
-		test_fail("rte_svm_queue_create: %d", ret);
-	return f;
+}
+
+void
+fx_removed(struct fx *f)
+{
+	f->made = false;
+	f->started = false;
 }
 
 static void
@@ -213,6 +229,17 @@ fx_end(void)
 	for (i = 0; i < f->nb_mem; i++)
 		free(f->mem[i]);
 	memset(f, 0, sizeof(*f));
+}
+
+struct svm_dev *
+fx_dev(const struct fx *f)
+{
+	struct svm_dev *dev;
+
+	if (svm_registry_get(f->dev, &dev) != 0)
+		test_fail("%s has gone", f->name);
+	svm_registry_put(f->dev);
+	return dev;
 }
 
 void *

@@ -74,6 +74,7 @@ struct fx_worker {
 struct fx {
 	char name[32];
 	char socket[96];
+	char devargs[512];
 	bool made, started, service_lcore;
 	unsigned int lcore;
 	uint16_t dev;
@@ -97,6 +98,20 @@ fx_begin(const char *args);
 /** Take down what the running test built. */
 void
 fx_end(void);
+
+/** The test has removed the device: what it began with is gone, but for f->queue. */
+void
+fx_removed(struct fx *f);
+
+/** Make a device like the removed one, of the same name, and start it. */
+void
+fx_probe_again(struct fx *f, bool hotplug);
+
+struct svm_dev;
+
+/** The device itself, for tests that look behind the API; it lives until fx_end(). */
+struct svm_dev *
+fx_dev(const struct fx *f);
 
 /** Memory of the owner, page aligned and zeroed, freed by fx_end(). */
 void *

@@ -18,6 +18,7 @@ int test_server_suite(void);
 int test_devargs_suite(void);
 int test_dmadev_suite(void);
 int test_dmadev_bonds_suite(void);
+int test_dmadev_life_suite(void);
 int test_bond_suite(void);
 int test_life_suite(void);
 int test_engine_suite(void);
@@ -43,6 +44,7 @@ static const struct test_suite test_suites[] = {
 	{ "devargs", test_devargs_suite },
 	{ "dmadev", test_dmadev_suite },
 	{ "dmadev_bonds", test_dmadev_bonds_suite },
+	{ "dmadev_life", test_dmadev_life_suite },
 	{ "bond", test_bond_suite },
 	{ "life", test_life_suite },
 	{ "engine", test_engine_suite },

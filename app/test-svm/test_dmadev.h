@@ -18,6 +18,10 @@
 int
 test_dmadev_vchan_add(void);
 
+/** Add what is about devices that are gone to the suite "dmadev_life". @return 0, -1. */
+int
+test_dmadev_gone_add(void);
+
 static inline int16_t
 dma_id(const struct fx *f)
 {

@@ -216,7 +216,7 @@ static bool
 hand_make(struct hand *h, struct svm_lane_pool *lanes)
 {
 	struct fx_worker *w = fx_begin_bound();
-	struct svm_dev *dev = w != NULL ? svm_dev_get(w->f->dev) : NULL;
+	struct svm_dev *dev = w != NULL ? fx_dev(w->f) : NULL;
 	struct svm_engine_conf conf = { .lanes = lanes, .timeout_us = 1000,
 		.max_queues = 1, .max_batches = 1 };
 
@@ -328,7 +328,7 @@ static void
 test_life_stop_waits_for_token(void)
 {
 	struct fx *f = fx_begin("");
-	struct svm_engine *e = f != NULL ? svm_dev_get(f->dev)->engine : NULL;
+	struct svm_engine *e = f != NULL ? fx_dev(f)->engine : NULL;
 	pthread_t t;
 
 	if (f == NULL)

@@ -31,96 +31,32 @@ struct rte_svm_queue {
 	uint32_t retire_epoch;
 };
 
-uint16_t
-rte_svm_dev_count(void)
-{
-	uint16_t i, n = 0;
-
-	for (i = 0; i != SVM_DEVS_MAX; i++)
-		n += svm_dev_get(i) != NULL;
-	return n;
-}
-
-int
-rte_svm_get_dev_id(const char *name)
-{
-	uint16_t i;
-
-	if (name == NULL)
-		return -EINVAL;
-	for (i = 0; i != SVM_DEVS_MAX; i++) {
-		const struct svm_dev *dev = svm_dev_get(i);
-
-		if (dev != NULL && strcmp(dev->conf.name, name) == 0)
-			return i;
-	}
-	return -ENODEV;
-}
-
-int
-rte_svm_info_get(uint16_t dev_id, struct rte_svm_info *info)
-{
-	struct svm_dev *dev = svm_dev_get(dev_id);
-
-	if (dev == NULL)
-		return -ENODEV;
-	if (info == NULL)
-		return -EINVAL;
-	*info = (struct rte_svm_info){
-		.engine = dev->conf.engine,
-		.cma = dev->conf.cma,
-		.dma_dev_id = dev->dma_dev_id,
-		.numa_node = dev->conf.numa_node,
-		.max_bonds = dev->conf.max_bonds,
-		.depth = dev->conf.depth,
-		.timeout_us = dev->conf.timeout_us,
-		.idle_us = dev->conf.idle_us,
-	};
-	memcpy(info->name, dev->conf.name, sizeof(info->name));
-	memcpy(info->socket, dev->conf.socket, sizeof(info->socket));
-	pthread_mutex_lock(&dev->bonds->lock);
-	info->nb_bonds = dev->bonds->nb;
-	pthread_mutex_unlock(&dev->bonds->lock);
-	pthread_mutex_lock(&dev->lock);
-	info->started = dev->nb_starts != 0;
-	pthread_mutex_unlock(&dev->lock);
-	return 0;
-}
-
-int
-rte_svm_start(uint16_t dev_id)
-{
-	struct svm_dev *dev = svm_dev_get(dev_id);
-
-	return dev == NULL ? -ENODEV : svm_dev_start(dev);
-}
-
-int
-rte_svm_stop(uint16_t dev_id)
-{
-	struct svm_dev *dev = svm_dev_get(dev_id);
-
-	return dev == NULL ? -ENODEV : svm_dev_stop(dev);
-}
-
 /* ---- bonds ---- */
 
 int
 rte_svm_bind(uint16_t dev_id, pid_t pid, uint64_t *bond)
 {
-	struct svm_dev *dev = svm_dev_get(dev_id);
+	struct svm_dev *dev;
+	int ret;
 
-	return dev == NULL ? -ENODEV : svm_dev_bind(dev, pid, 0, NULL, bond);
+	if (svm_registry_get(dev_id, &dev) != 0)
+		return -ENODEV;
+	ret = svm_dev_bind(dev, pid, 0, NULL, bond);
+	svm_registry_put(dev_id);
+	return ret;
 }
 
 int
 rte_svm_unbind(uint16_t dev_id, uint64_t bond)
 {
-	struct svm_dev *dev = svm_dev_get(dev_id);
+	struct svm_dev *dev;
+	int ret;
 
-	if (dev == NULL)
+	if (svm_registry_get(dev_id, &dev) != 0)
 		return -ENODEV;
-	return bond == RTE_SVM_OWNER ? -EINVAL : svm_dev_unbind(dev, bond);
+	ret = bond == RTE_SVM_OWNER ? -EINVAL : svm_dev_unbind(dev, bond);
+	svm_registry_put(dev_id);
+	return ret;
 }
 
 static void
@@ -149,14 +85,15 @@ bond_describe(const struct svm_bond *b, struct rte_svm_bond_info *info)
 int
 rte_svm_bond_info_get(uint16_t dev_id, uint64_t bond, struct rte_svm_bond_info *info)
 {
-	struct svm_dev *dev = svm_dev_get(dev_id);
+	struct svm_dev *dev;
 	struct svm_bond *b;
-	int ret = 0;
+	int ret = -EINVAL;
 
-	if (dev == NULL)
+	if (svm_registry_get(dev_id, &dev) != 0)
 		return -ENODEV;
 	if (info == NULL)
-		return -EINVAL;
+		goto put_dev;
+	ret = 0;
 	pthread_mutex_lock(&dev->bonds->lock);
 	b = svm_bond_find_locked(dev->bonds, bond);
 	if (b == NULL)
@@ -164,16 +101,18 @@ rte_svm_bond_info_get(uint16_t dev_id, uint64_t bond, struct rte_svm_bond_info *
 	else
 		bond_describe(b, info);
 	pthread_mutex_unlock(&dev->bonds->lock);
+put_dev:
+	svm_registry_put(dev_id);
 	return ret;
 }
 
 int
 rte_svm_bond_list(uint16_t dev_id, uint64_t *bonds, uint32_t n)
 {
-	struct svm_dev *dev = svm_dev_get(dev_id);
+	struct svm_dev *dev;
 	uint32_t i, found = 0;
 
-	if (dev == NULL)
+	if (svm_registry_get(dev_id, &dev) != 0)
 		return -ENODEV;
 	pthread_mutex_lock(&dev->bonds->lock);
 	for (i = 0; i != svm_pasid_highest(dev->bonds->pasids); i++) {
@@ -186,6 +125,7 @@ rte_svm_bond_list(uint16_t dev_id, uint64_t *bonds, uint32_t n)
 		found++;
 	}
 	pthread_mutex_unlock(&dev->bonds->lock);
+	svm_registry_put(dev_id);
 	return found;
 }
 
@@ -193,26 +133,27 @@ int
 rte_svm_vchan_attach(uint16_t dev_id, uint16_t vchan, uint64_t src_bond,
 		uint64_t dst_bond)
 {
-	struct svm_dev *dev = svm_dev_get(dev_id);
+	struct svm_dev *dev;
+	int ret = -ENODEV;
 
-	if (dev == NULL || dev->attach == NULL)
+	if (svm_registry_get(dev_id, &dev) != 0)
 		return -ENODEV;
-	return dev->attach(dev->attach_arg, vchan, src_bond, dst_bond);
+	if (dev->attach != NULL)
+		ret = dev->attach(dev->attach_arg, vchan, src_bond, dst_bond);
+	svm_registry_put(dev_id);
+	return ret;
 }
 
 /* ---- queues ---- */
 
 #define HELD_WORDS(dev)	((dev)->conf.max_bonds / 64 + 1)
 
-int
-rte_svm_queue_create(uint16_t dev_id, uint32_t depth, struct rte_svm_queue **queue)
+static int
+queue_create(struct svm_dev *dev, uint32_t depth, struct rte_svm_queue **queue)
 {
-	struct svm_dev *dev = svm_dev_get(dev_id);
 	struct rte_svm_queue *q;
 	int ret;
 
-	if (dev == NULL)
-		return -ENODEV;
 	if (queue == NULL || svm_ring_depth_check(depth) < 0)
 		return -EINVAL;
 	q = calloc(1, sizeof(*q));
@@ -228,6 +169,7 @@ rte_svm_queue_create(uint16_t dev_id, uint32_t depth, struct rte_svm_queue **que
 	ret = svm_oq_create(dev, depth, &q->oq);
 	if (ret < 0)
 		goto free_queue;
+	svm_dev_hold(dev);
 	*queue = q;
 	return 0;
 
@@ -235,6 +177,19 @@ free_queue:
 	free(q->held);
 	free(q->cookies);
 	free(q);
+	return ret;
+}
+
+int
+rte_svm_queue_create(uint16_t dev_id, uint32_t depth, struct rte_svm_queue **queue)
+{
+	struct svm_dev *dev;
+	int ret;
+
+	if (svm_registry_get(dev_id, &dev) != 0)
+		return -ENODEV;
+	ret = queue_create(dev, depth, queue);
+	svm_registry_put(dev_id);
 	return ret;
 }
 
@@ -260,6 +215,21 @@ queue_release_bonds(struct rte_svm_queue *q, bool all)
 	}
 }
 
+/* The device is being removed, which closes the queue, or has been. */
+static int
+queue_await_removal(const struct rte_svm_queue *q)
+{
+	const uint64_t end = svm_now_us() + SVM_ENGINE_END_US(q->dev->conf.timeout_us);
+
+	/* Acquire: pairs with the store in svm_dev_destroy(). */
+	while (__atomic_load_n(&q->dev->down, __ATOMIC_ACQUIRE) == 0) {
+		if (svm_now_us() > end)
+			return -EBUSY;
+		svm_pause_us(50);
+	}
+	return 0;
+}
+
 int
 rte_svm_queue_destroy(struct rte_svm_queue *q)
 {
@@ -267,10 +237,17 @@ rte_svm_queue_destroy(struct rte_svm_queue *q)
 
 	if (q == NULL)
 		return -EINVAL;
-	ret = svm_oq_destroy(q->oq);
+	if (svm_registry_get_dev(q->dev->id, q->dev) == 0) {
+		ret = svm_oq_close(q->oq);
+		svm_registry_put(q->dev->id);
+	} else {
+		ret = queue_await_removal(q);
+	}
 	if (ret < 0)
 		return ret;
+	svm_oq_free(q->oq);
 	queue_release_bonds(q, true);
+	svm_dev_drop(q->dev);
 	free(q->held);
 	free(q->cookies);
 	free(q);
@@ -372,6 +349,9 @@ rte_svm_submit(struct rte_svm_queue *q, const struct rte_svm_op *ops, uint32_t n
 	struct svm_producer *p = &q->oq->prod;
 	uint32_t room, first, i;
 
+	/* Relaxed: what it would submit to is memory still, that nobody reads. */
+	if (unlikely(__atomic_load_n(&q->oq->closed, __ATOMIC_RELAXED) != 0))
+		return -ENODEV;
 	queue_check_epoch(q);
 	room = svm_producer_room(p);
 	n = RTE_MIN(n, room);
@@ -395,6 +375,8 @@ int
 rte_svm_poll(struct rte_svm_queue *q, struct rte_svm_result *results, uint32_t n)
 {
 	struct svm_producer *p = &q->oq->prod;
+	/* Acquire, and before the results: then all are there; pairs with svm_oq_close(). */
+	const uint32_t closed = __atomic_load_n(&q->oq->closed, __ATOMIC_ACQUIRE);
 	uint32_t i;
 
 	svm_oq_kick(q->oq);
@@ -412,32 +394,7 @@ rte_svm_poll(struct rte_svm_queue *q, struct rte_svm_result *results, uint32_t n
 		};
 	}
 	queue_check_epoch(q);
-	return i;
-}
-
-int
-rte_svm_progress(uint16_t dev_id)
-{
-	struct svm_dev *dev = svm_dev_get(dev_id);
-	uint32_t n;
-
-	if (dev == NULL)
-		return -ENODEV;
-	if (dev->conf.engine != RTE_SVM_ENGINE_INLINE ||
-			__atomic_load_n(&dev->nb_starts, __ATOMIC_RELAXED) == 0 ||
-			!svm_engine_try_acquire(dev->engine))
-		return 0;
-	n = svm_engine_turn(dev->engine);
-	svm_engine_release(dev->engine);
-	return n;
-}
-
-int
-rte_svm_fault_poll(uint16_t dev_id, struct rte_svm_fault *faults, uint32_t n)
-{
-	struct svm_dev *dev = svm_dev_get(dev_id);
-
-	return dev == NULL ? -ENODEV : (int)svm_fault_take(dev->faults, faults, n);
+	return unlikely(closed != 0 && i == 0 && n != 0) ? -ENODEV : (int)i;
 }
 
 const char *

@@ -37,7 +37,7 @@
  * | errno      | means                                                       |
  * |------------|-------------------------------------------------------------|
  * | -EINVAL    | an argument out of its range; a device or bond id not known |
- * | -ENODEV    | no device with this id or name                              |
+ * | -ENODEV    | no device with this id or name, or it has been removed      |
  * | -ESRCH     | no such process                                             |
  * | -EPERM     | the kernel's ptrace check refuses this process              |
  * | -ENOENT    | no such bond: never given, or given back                    |
@@ -55,6 +55,17 @@
  *
  * Threads. Control functions may be called from any thread, also at the same
  * time. A queue belongs to one thread at a time.
+ *
+ * Removal (rte_dev_remove(), rte_vdev_uninit(), rte_dma_close()) may come at any time
+ * as far as the functions here are concerned, with workers connected and operations in
+ * flight. It waits until calls inside have returned, ends what is in flight, unbinds and
+ * hangs up on the workers, whose queues are then stopped (-ESHUTDOWN or -EPIPE there).
+ * Afterwards the id gives -ENODEV, until a new device gets it. An rte_svm_queue stays
+ * valid, keeps its part of the memory, and gives -ENODEV until rte_svm_queue_destroy().
+ * Removal answers -EBUSY, and can be tried again, when a call or something in flight
+ * could not be ended in time. What dmadev itself asks for stays: nobody is inside a
+ * data path function of a vchan (rte_dma_copy() and others) when its device is stopped
+ * or removed.
  */
 #ifndef RTE_SVM_H
 #define RTE_SVM_H
@@ -348,7 +359,8 @@ rte_svm_vchan_attach(uint16_t dev_id, uint16_t vchan, uint64_t src_bond,
  * @param depth
  *   Operations that may be in flight: a power of two, 32 to 32768.
  * @param queue
- *   Out: the queue; one thread at a time submits to it and polls it.
+ *   Out: the queue; one thread at a time submits to it and polls it. It lives until
+ *   rte_svm_queue_destroy(), also when the device is removed before.
  * @return
  *   0; -ENODEV; -EINVAL: depth, or queue is NULL; -ENOSPC; -ENOMEM.
  */
@@ -359,8 +371,8 @@ rte_svm_queue_create(uint16_t dev_id, uint32_t depth, struct rte_svm_queue **que
  * Free a queue. What is in flight is ended first, as in rte_svm_unbind().
  *
  * @return
- *   0; -EINVAL: queue is NULL; -EBUSY: something in flight could not be ended
- *   in time: the queue still exists, call again.
+ *   0, also after the device was removed; -EINVAL: queue is NULL; -EBUSY: something
+ *   in flight could not be ended in time: the queue still exists, call again.
  */
 int
 rte_svm_queue_destroy(struct rte_svm_queue *queue);
@@ -371,8 +383,8 @@ rte_svm_queue_destroy(struct rte_svm_queue *queue);
  *
  * @return
  *   How many were taken, in order, 0 when the queue is full; -EINVAL when the
- *   first one has nb_segs out of range (later ones end the count before it).
- *   Every other mistake in an operation comes back as its result.
+ *   first one has nb_segs out of range (later ones end the count before it);
+ *   -ENODEV: the device has been removed. Every other mistake in an operation comes back as its result.
  */
 int
 rte_svm_submit(struct rte_svm_queue *queue, const struct rte_svm_op *ops, uint32_t n);
@@ -381,7 +393,8 @@ rte_svm_submit(struct rte_svm_queue *queue, const struct rte_svm_op *ops, uint32
  * Gather results, in submission order. Hot path, never waits.
  *
  * @return
- *   How many results were stored, 0 to n.
+ *   How many results were stored, 0 to n; -ENODEV: the device has been removed and no
+ *   more will come. What had not been taken from the queue by then has no result.
  */
 int
 rte_svm_poll(struct rte_svm_queue *queue, struct rte_svm_result *results, uint32_t n);

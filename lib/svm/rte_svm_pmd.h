@@ -53,13 +53,14 @@ struct svm_oq {
 	struct svm_producer prod;
 	struct svm_engine *inline_engine;	/**< set with engine=inline */
 	struct svm_engine *sleepy_engine;	/**< set when the engine may sleep */
+	uint32_t closed;			/**< atomic: the device has been removed */
 	struct svm_dev *dev;
 	struct svm_eq *eq;			/**< the engine's end */
 };
 
 /**
- * Make a device and register it under conf->name. One exit ladder: a refused
- * call leaves no trace.
+ * Make a device under conf->name, workers can connect. One exit ladder: a refused
+ * call leaves no trace. rte_svm_* find it after svm_dev_publish().
  *
  * @param dma_dev_id
  *   dmadev that shows the device, -1 for none.
@@ -70,7 +71,24 @@ int
 svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 		struct svm_dev **dev);
 
-/** Stop, unbind everything, end the server and the lanes, free. */
+/** Let rte_svm_* find the device: the last step of a probe. */
+void
+svm_dev_publish(struct svm_dev *dev);
+
+/**
+ * Let rte_svm_* find it no more, and wait until the calls inside have returned: the
+ * first step of a removal. It ends within 12 s and twice timeout_us.
+ *
+ * @return 0; -EBUSY: a call does not return; the device is published as before.
+ */
+int
+svm_dev_withdraw(struct svm_dev *dev);
+
+/**
+ * Stop, unbind everything, end the server and the lanes, free. The device is
+ * withdrawn, or was never published. An rte_svm_queue that its owner still has keeps
+ * the memory that it needs.
+ */
 void
 svm_dev_destroy(struct svm_dev *dev);
 

@@ -19,8 +19,8 @@ int svm_logtype;
 #define STEP_TRIES	20u
 #define STEP_US		50u
 
-static pthread_mutex_t devs_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct svm_dev *devs[SVM_DEVS_MAX];
+/* On top of what a control call may wait for the engine: a bind asks the kernel a lot. */
+#define CALLS_END_US	10000000u
 
 void
 svm_pause_us(uint32_t us)
@@ -37,51 +37,6 @@ svm_now_us(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * UINT64_C(1000000) + ts.tv_nsec / 1000;
-}
-
-/* ---- registry ---- */
-
-struct svm_dev *
-svm_dev_get(uint16_t id)
-{
-	/* Acquire: pairs with the store in dev_register(). */
-	return id < SVM_DEVS_MAX ? __atomic_load_n(&devs[id], __ATOMIC_ACQUIRE) : NULL;
-}
-
-/* Reserve a place; it is filled, and the device visible, at the end of create. */
-static int
-dev_register(struct svm_dev *dev)
-{
-	int ret = -ENOSPC;
-	uint32_t i;
-
-	pthread_mutex_lock(&devs_lock);
-	for (i = 0; i != SVM_DEVS_MAX; i++) {
-		if (devs[i] != NULL && strcmp(devs[i]->conf.name, dev->conf.name) == 0) {
-			ret = -EEXIST;
-			goto unlock;
-		}
-	}
-	for (i = 0; i != SVM_DEVS_MAX; i++) {
-		if (devs[i] == NULL) {
-			dev->id = i;
-			/* Release: the device is whole. */
-			__atomic_store_n(&devs[i], dev, __ATOMIC_RELEASE);
-			ret = 0;
-			break;
-		}
-	}
-unlock:
-	pthread_mutex_unlock(&devs_lock);
-	return ret;
-}
-
-static void
-dev_unregister(struct svm_dev *dev)
-{
-	pthread_mutex_lock(&devs_lock);
-	__atomic_store_n(&devs[dev->id], NULL, __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&devs_lock);
 }
 
 uint16_t
@@ -223,11 +178,15 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 		return -ENOMEM;
 	d->conf = *conf;
 	d->dma_dev_id = dma_dev_id;
+	d->users = 1;
 	pthread_mutex_init(&d->lock, NULL);
+	ret = svm_registry_reserve(d, d->conf.name, &d->id);
+	if (ret < 0)
+		goto free_dev;
 	ret = -ENOMEM;
 	d->faults = malloc(sizeof(*d->faults));
 	if (d->faults == NULL)
-		goto free_dev;
+		goto release_id;
 	svm_fault_queue_init(d->faults);
 	ret = svm_trap_install();
 	if (ret < 0)
@@ -251,14 +210,9 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 	ret = dev_create_server(d);
 	if (ret < 0)
 		goto fini_run;
-	ret = dev_register(d);
-	if (ret < 0)
-		goto destroy_server;
 	*dev = d;
 	return 0;
 
-destroy_server:
-	svm_server_destroy(d->server);
 fini_run:
 	svm_run_fini(d);
 destroy_engine:
@@ -272,6 +226,8 @@ remove_trap:
 	svm_trap_remove();
 free_faults:
 	free(d->faults);
+release_id:
+	svm_registry_release(d->id);
 free_dev:
 	pthread_mutex_destroy(&d->lock);
 	free(d);
@@ -296,16 +252,53 @@ dev_unbind_all(struct svm_dev *dev)
 }
 
 void
+svm_dev_publish(struct svm_dev *dev)
+{
+	svm_registry_publish(dev->id);
+}
+
+int
+svm_dev_withdraw(struct svm_dev *dev)
+{
+	const int ret = svm_registry_withdraw(dev->id,
+			SVM_ENGINE_END_US(dev->conf.timeout_us) + CALLS_END_US);
+
+	if (ret < 0)
+		SVM_LOG(ERR, "%s: another thread stays inside a call on the device; remove it again",
+			dev->conf.name);
+	return ret;
+}
+
+void
+svm_dev_hold(struct svm_dev *dev)
+{
+	/* Relaxed: the caller has it already, by a call or by another hold. */
+	__atomic_fetch_add(&dev->users, 1, __ATOMIC_RELAXED);
+}
+
+void
+svm_dev_drop(struct svm_dev *dev)
+{
+	/* Release what this user did to it; acquire what the others did. */
+	if (__atomic_fetch_sub(&dev->users, 1, __ATOMIC_ACQ_REL) != 1)
+		return;
+	svm_engine_destroy(dev->engine);
+	svm_bond_table_destroy(dev->bonds);
+	free(dev->faults);
+	pthread_mutex_destroy(&dev->lock);
+	free(dev);
+}
+
+void
 svm_dev_destroy(struct svm_dev *dev)
 {
 	uint32_t i;
 	bool clean = true;
 
-	dev_unregister(dev);
 	while (dev->nb_starts != 0)
 		svm_dev_stop(dev);
 	for (i = 0; i != SVM_QUEUES_MAX; i++)
-		if (dev->oqs[i] != NULL && svm_oq_destroy(dev->oqs[i]) < 0)
+		if (dev->oqs[i] != NULL && svm_oq_close(dev->oqs[i]) < 0)
 			clean = false;
 	if (!dev_unbind_all(dev))
 		clean = false;
@@ -319,12 +312,11 @@ svm_dev_destroy(struct svm_dev *dev)
 	}
 	if (dev->lanes != NULL)
 		svm_lane_pool_destroy(dev->lanes);
-	svm_engine_destroy(dev->engine);
-	svm_bond_table_destroy(dev->bonds);
 	svm_trap_remove();
-	free(dev->faults);
-	pthread_mutex_destroy(&dev->lock);
-	free(dev);
+	svm_registry_release(dev->id);
+	/* Release: pairs with the load in rte_svm_queue_destroy(). */
+	__atomic_store_n(&dev->down, 1, __ATOMIC_RELEASE);
+	svm_dev_drop(dev);
 }
 
 /* ---- the rest of the driver interface ---- */

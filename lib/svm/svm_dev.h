@@ -3,7 +3,8 @@
  * A device: the bond table, the engine and how it runs, the lanes, the server,
  * the owner queues.
  *
- *   svm_dev.c    create, destroy, registry
+ *   svm_dev.c    create, destroy
+ *   svm_registry.c  devices by id and name, and the calls inside them
  *   svm_bind.c   bind and unbind: identity, probe, drain
  *   svm_run.c    the three forms of the engine
  *   svm_oq.c     owner queues
@@ -26,9 +27,8 @@
 #include "svm_engine.h"
 #include "svm_fault.h"
 #include "svm_lane.h"
+#include "svm_registry.h"
 #include "svm_server.h"
-
-#define SVM_DEVS_MAX	64u
 
 struct svm_dev {
 	uint16_t id;
@@ -55,11 +55,18 @@ struct svm_dev {
 
 	svm_vchan_attach_t attach;
 	void *attach_arg;
+
+	/* Whoever may read this memory: the device itself, and each rte_svm_queue. */
+	uint32_t users;			/* atomic */
+	uint32_t down;			/* atomic: all of it has ended but the memory */
 };
 
-/** The device with this id, or NULL. */
-struct svm_dev *
-svm_dev_get(uint16_t id);
+/** One more, or one less, that needs the memory; the last one frees it. */
+void
+svm_dev_hold(struct svm_dev *dev);
+
+void
+svm_dev_drop(struct svm_dev *dev);
 
 /* ---- svm_bind.c ---- */
 
@@ -91,6 +98,17 @@ void
 svm_run_fini(struct svm_dev *dev);
 
 /* ---- svm_oq.c ---- */
+
+/**
+ * First half of svm_oq_destroy(): take the queue from the engine. Its results can
+ * still be gathered. 0 or -EBUSY.
+ */
+int
+svm_oq_close(struct svm_oq *oq);
+
+/** Second half: free a queue that is closed. */
+void
+svm_oq_free(struct svm_oq *oq);
 
 int
 svm_dev_engine_create(struct svm_dev *dev, uint32_t max_queues, uint32_t max_batches,

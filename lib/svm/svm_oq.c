@@ -116,7 +116,7 @@ free_oq:
 }
 
 int
-svm_oq_destroy(struct svm_oq *oq)
+svm_oq_close(struct svm_oq *oq)
 {
 	struct svm_dev *dev = oq->dev;
 	struct svm_engine *e = oq->inline_engine != NULL ? oq->inline_engine : dev->engine;
@@ -128,10 +128,27 @@ svm_oq_destroy(struct svm_oq *oq)
 		svm_pause_us(20);
 	}
 	oq_unregister(dev, oq);
+	/* Release: all results are written; pairs with the load in rte_svm_poll(). */
+	__atomic_store_n(&oq->closed, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+void
+svm_oq_free(struct svm_oq *oq)
+{
 	svm_engine_destroy(oq->inline_engine);
 	svm_eq_destroy(oq->eq);
 	free(oq);
-	return 0;
+}
+
+int
+svm_oq_destroy(struct svm_oq *oq)
+{
+	const int ret = svm_oq_close(oq);
+
+	if (ret == 0)
+		svm_oq_free(oq);
+	return ret;
 }
 
 /* Run an inline engine until what was submitted has ended. */

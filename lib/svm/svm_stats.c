@@ -49,32 +49,37 @@ sum_locked(struct svm_dev *dev, struct rte_svm_stats *s)
 int
 rte_svm_stats_get(uint16_t dev_id, struct rte_svm_stats *stats)
 {
-	struct svm_dev *dev = svm_dev_get(dev_id);
 	uint64_t *now = (uint64_t *)stats, *base;
+	struct svm_dev *dev;
+	int ret = -EINVAL;
 	uint32_t i;
 
-	if (dev == NULL)
+	if (svm_registry_get(dev_id, &dev) != 0)
 		return -ENODEV;
 	if (stats == NULL)
-		return -EINVAL;
+		goto put_dev;
 	pthread_mutex_lock(&dev->lock);
 	sum_locked(dev, stats);
 	base = (uint64_t *)&dev->base;
 	for (i = 0; i != sizeof(*stats) / sizeof(*now); i++)
 		now[i] -= base[i];
 	pthread_mutex_unlock(&dev->lock);
-	return 0;
+	ret = 0;
+put_dev:
+	svm_registry_put(dev_id);
+	return ret;
 }
 
 int
 rte_svm_stats_reset(uint16_t dev_id)
 {
-	struct svm_dev *dev = svm_dev_get(dev_id);
+	struct svm_dev *dev;
 
-	if (dev == NULL)
+	if (svm_registry_get(dev_id, &dev) != 0)
 		return -ENODEV;
 	pthread_mutex_lock(&dev->lock);
 	sum_locked(dev, &dev->base);
 	pthread_mutex_unlock(&dev->lock);
+	svm_registry_put(dev_id);
 	return 0;
 }

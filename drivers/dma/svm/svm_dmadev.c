@@ -247,10 +247,17 @@ static int
 dma_close(struct rte_dma_dev *dev)
 {
 	struct svm_dma *dma = dev->data->dev_private;
+	int ret;
 
+	/* First, so that no rte_svm_vchan_attach() is on its way to a vchan. */
+	ret = svm_dev_withdraw(dma->svm);
+	if (ret != 0)
+		return ret;
 	/* Left over only when a start failed and could not clean up. */
-	if (queues_destroy(dma) != 0)
+	if (queues_destroy(dma) != 0) {
+		svm_dev_publish(dma->svm);
 		return -EBUSY;
+	}
 	vchans_free(dma);
 	svm_dev_destroy(dma->svm);
 	return 0;

@@ -60,6 +60,7 @@ svm_probe(struct rte_vdev_device *vdev)
 	dmadev->dev_ops = &svm_dma_ops;
 	svm_dma_fp_set(dmadev->fp_obj, dma);
 	dmadev->state = RTE_DMA_DEV_READY;
+	svm_dev_publish(dma->svm);
 	return 0;
 
 release_dmadev:
