@@ -127,11 +127,10 @@ service_lcore_get(struct fx *f)
 }
 
 struct fx *
-fx_begin(const char *args)
+fx_begin_bare(const char *args)
 {
 	const struct row *row = row_of_test();
 	struct fx *f = &fx;
-	int ret;
 
 	memset(f, 0, sizeof(*f));
 	f->engine = row->engine;
@@ -147,6 +146,17 @@ fx_begin(const char *args)
 	}
 	snprintf(f->devargs, sizeof(f->devargs), "%s,socket=%s%s%s", row->args, f->socket,
 		args[0] != '\0' ? "," : "", args);
+	return f;
+}
+
+struct fx *
+fx_begin(const char *args)
+{
+	struct fx *f = fx_begin_bare(args);
+	int ret;
+
+	if (f == NULL)
+		return NULL;
 	fx_probe_again(f, false);
 	ret = rte_svm_queue_create(f->dev, FX_DEPTH, &f->queue);
 	if (ret != 0)

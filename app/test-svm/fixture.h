@@ -95,6 +95,13 @@ struct fx {
 struct fx *
 fx_begin(const char *args);
 
+/**
+ * As fx_begin(), but the device is left to the test: f->name and f->devargs. What
+ * it says in f->made, f->dev, f->started and f->queue, fx_end() takes down.
+ */
+struct fx *
+fx_begin_bare(const char *args);
+
 /** Take down what the running test built. */
 void
 fx_end(void);

@@ -26,6 +26,7 @@ int test_queue_suite(void);
 int test_fault_suite(void);
 int test_hostile_suite(void);
 int test_crowd_suite(void);
+int test_sweep_suite(void);
 
 struct test_suite {
 	const char *name;
@@ -52,6 +53,7 @@ static const struct test_suite test_suites[] = {
 	{ "fault", test_fault_suite },
 	{ "hostile", test_hostile_suite },
 	{ "crowd", test_crowd_suite },
+	{ "sweep", test_sweep_suite },
 };
 
 #define TEST_SUITES	(sizeof(test_suites) / sizeof(test_suites[0]))

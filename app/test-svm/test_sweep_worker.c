@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The failure sweep of the worker's library: in a process that is a worker. */
+#include <stdio.h>
+#include <string.h>
+
+#include "failcall.h"
+#include "fixture.h"
+#include "svm_worker.h"
+#include "test_child.h"
+#include "test_sweep.h"
+
+/* One life of a worker: whether all went well. Nothing is left in any case. */
+static bool
+worker_life(const char *socket)
+{
+	static char text[64], copy[64];
+	struct svm_worker_queue *queue = NULL;
+	const struct svm_worker_op op = { .op = SVM_WORKER_COPY, .src = text, .dst = copy,
+		.len = sizeof(text) };
+	struct svm_worker_result r = { .status = SVM_WORKER_ST_ABORTED };
+	struct svm_worker *w = NULL;
+	bool ok = false;
+
+	if (svm_worker_connect(socket, &w) != 0)
+		return false;
+	text[0]++;
+	if (svm_worker_bind(w, 0, NULL) == 0 &&
+			svm_worker_queue_create(w, 64, 0, &queue) == 0 &&
+			svm_worker_submit(queue, &op, 1) == 1 &&
+			svm_worker_wait(queue, &r, 1, 10000000) == 1)
+		ok = r.status == SVM_WORKER_ST_OK && copy[0] == text[0];
+	if (ok)
+		ok = svm_worker_queue_destroy(queue) == 0 && svm_worker_unbind(w) == 0;
+	svm_worker_disconnect(w);
+	return ok;
+}
+
+static void
+fail(const char *what, const char *name)
+{
+	printf("the worker's sweep: %s: %s\n", name, what);
+	fflush(stdout);
+	_exit(1);
+}
+
+static void
+worker_main(int in, int out, void *arg)
+{
+	static const char *const libs[] = { "libsvm_worker.so" };
+	const char *socket = arg;
+	struct sweep_has before, after;
+	char unknown[256], name[FC_NAME_LEN] = "clean";
+	uint32_t i, nb;
+
+	(void)in;
+	(void)out;
+	if (fc_hook(libs, 1, unknown, sizeof(unknown)) != 0 || !worker_life(socket))
+		fail("does not run", name);
+	before = sweep_look();
+	fc_learn();
+	if (!worker_life(socket))
+		fail("does not run", name);
+	nb = fc_plan();
+	if (nb < 20)
+		fail("few calls", name);
+	for (i = 0; i < nb; i++) {
+		fc_name(i, name);
+		fc_fail(i);
+		worker_life(socket);
+		fc_rest();
+		after = sweep_look();
+		if (after.fds != before.fds || after.blocks != before.blocks ||
+				after.mapped != before.mapped || after.tasks != before.tasks)
+			fail("something is left behind", name);
+		if (!worker_life(socket))
+			fail("the life after it is not a clean one", name);
+	}
+}
+
+void
+test_sweep_worker_calls_fail_once(void)
+{
+	struct fx *f = fx_begin("");
+	const unsigned int fds = fx_count_fds();
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	struct child c = { .pid = 0 };
+
+	if (f == NULL)
+		return;
+	child_start(&c, worker_main, f->socket);
+	TEST_EQUAL(child_exit_code(&c), 0);
+	while (rte_svm_bond_list(f->dev, NULL, 0) != 0 && fx_now_ms() < end)
+		fx_idle(f);
+	TEST_EQUAL(rte_svm_bond_list(f->dev, NULL, 0), 0);
+	/* A lane or two rest for a while. */
+	CU_ASSERT(fx_count_fds() <= fds + 2);
+}
