@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # scripts/test.sh [--fast]: set up the machine, build, and run all the tests.
-# --fast leaves out the sanitizer build and the clang build. Logs: build/test-logs.
+# --fast leaves out the demo, the Debian packages, the sanitizer build and the clang build. Logs: build/test-logs.
 # The last line is "N passed, N failed[, N skipped]": each step counts, and each unit test. A skip
 # that app/test-svm/skips.txt does not name counts as a failure.
 set -uo pipefail
@@ -142,13 +142,13 @@ testpmd_ok()
 check_products()
 {
 	local file needed
-	for file in build/lib/librte_svm.so build/lib/libsvm_worker.so "$plugin" \
+	for file in build/lib/librte_svm.so.0 build/lib/libsvm_worker.so.0 "$plugin" \
 		build/app/dpdk-test-svm build/app/svm-test-worker \
 		build/examples/svm_copy_owner build/examples/svm_copy_worker \
 		build/examples/svm_pipeline build/examples/svm_pipeline_worker; do
 		[ -f "$file" ] || { echo "$file is missing"; return 1; }
 	done
-	for file in build/lib/librte_svm.so build/lib/libsvm_worker.so "$plugin" \
+	for file in build/lib/librte_svm.so.0 build/lib/libsvm_worker.so.0 "$plugin" \
 		build/examples/svm_copy_worker build/examples/svm_pipeline_worker; do
 		needed=$(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(librte_.*\)\]/\1/p')
 		case $file:$needed in
@@ -157,7 +157,7 @@ check_products()
 		esac
 	done
 	# An application need not be linked with librte_dmadev or the vdev bus: see drivers/dma/svm/svm_dmalib.h.
-	for file in build/lib/librte_svm.so "$plugin"; do
+	for file in build/lib/librte_svm.so.0 "$plugin"; do
 		needed=$(nm -D --undefined-only "$file" | grep -oE 'rte_(dma|vdev)_[a-z_]*')
 		[ -z "$needed" ] || { echo "$file wants ${needed//$'\n'/ } from the application"; return 1; }
 	done
@@ -295,6 +295,9 @@ if [ -z "$fast" ]; then
 	step "perf ring writes its CSV" 120 perf_ok build/app/dpdk-test-svm --no-huge -m 256 \
 		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf ring --csv -
 	step "svm_pipeline on real packets (demo.sh)" 300 anything bash scripts/demo.sh
+	while read -r name; do
+		step "Debian packages: $name" 900 anything bash scripts/test-debian.sh "$name"
+	done < <(bash scripts/test-debian.sh list)
 	if step "build (sanitizers)" 900 no_warning bash -c \
 		'. scripts/lib.sh; build_tree . build-asan -Db_sanitize=address,undefined -Dexamples=false'
 	then
