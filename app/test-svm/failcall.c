@@ -125,19 +125,27 @@ look_locked(uintptr_t at, const struct fc_row *row)
 	return fc.plan[fc.wanted].err;
 }
 
+int
+fc_look(uintptr_t at, const struct fc_row *row, const long *args)
+{
+	int err;
+
+	if (__atomic_load_n(&fc.mode, __ATOMIC_RELAXED) == RESTING || row->how == FC_NEVER ||
+			(row->can != NULL && !row->can(args)))
+		return 0;
+	pthread_mutex_lock(&fc.lock);
+	err = look_locked(at, row);
+	pthread_mutex_unlock(&fc.lock);
+	return err;
+}
+
 void *
 fc_enter(uint64_t i, uintptr_t at, const long *args)
 {
 	const struct fc_row *row = stub[i].row;
 	const int keep = errno;
-	int err;
+	const int err = fc_raw_is_on() ? 0 : fc_look(at, row, args);
 
-	if (__atomic_load_n(&fc.mode, __ATOMIC_RELAXED) == RESTING || row->how == FC_NEVER ||
-			(row->can != NULL && !row->can(args)))
-		return stub[i].target;
-	pthread_mutex_lock(&fc.lock);
-	err = look_locked(at, row);
-	pthread_mutex_unlock(&fc.lock);
 	errno = keep;
 	if (err == 0)
 		return stub[i].target;
@@ -221,6 +229,12 @@ fc_rest(void)
 	return done;
 }
 
+int
+fc_errno(uint32_t i)
+{
+	return fc.plan[i].err;
+}
+
 void
 fc_name(uint32_t i, char name[FC_NAME_LEN])
 {
@@ -236,6 +250,13 @@ fc_name(uint32_t i, char name[FC_NAME_LEN])
 		}
 	snprintf(name, FC_NAME_LEN, "%s at %s+%#lx, call %u, %s", s->row->name, file,
 		(unsigned long)(s->at - base), fc.plan[i].nth, strerror(fc.plan[i].err));
+}
+
+void
+fc_lib_range(size_t i, uintptr_t *base, uintptr_t *end)
+{
+	*base = lib[i].base;
+	*end = lib[i].end;
 }
 
 /* ---- the hook ---- */

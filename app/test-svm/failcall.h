@@ -15,7 +15,8 @@
  *
  * What the libraries hold (bytes of malloc, bytes mapped) is counted for as long
  * as the hook is in place. Calls may come from any thread. What a library does
- * by system call instructions of its own is not seen here.
+ * by system call instructions of its own is not seen here, but with
+ * fc_raw_begin(): then these, and nothing else, are learned and fail.
  */
 #ifndef FAILCALL_H
 #define FAILCALL_H
@@ -72,12 +73,29 @@ fc_fail(uint32_t i);
 bool
 fc_rest(void);
 
+/** The errno of a planned call. */
+int
+fc_errno(uint32_t i);
+
 /** Name a planned call: "calloc at librte_svm.so+0x4321, 2nd, Cannot allocate memory". */
 void
 fc_name(uint32_t i, char name[FC_NAME_LEN]);
 
 struct fc_held
 fc_held(void);
+
+/**
+ * From here on, and for as long as this process lives, calls are the system call
+ * instructions of the first hooked library. Call it with one thread.
+ *
+ * @return 0; -errno: the kernel does not let a process answer its own calls.
+ */
+int
+fc_raw_begin(void);
+
+/** A system call that failcall_raw.c does not know was made: its number, or -1. */
+int
+fc_raw_unknown(void);
 
 /* ---- for failcall_*.c and .S ---- */
 
@@ -102,6 +120,18 @@ struct fc_row {
 	/* Whether the call is one that can fail so; NULL: each is. */
 	bool (*can)(const long *args);
 };
+
+/** Count a call. @return the errno it is to fail with, 0: it may go on. */
+int
+fc_look(uintptr_t at, const struct fc_row *row, const long *args);
+
+/** Whether fc_raw_begin() was called. */
+bool
+fc_raw_is_on(void);
+
+/** Where a hooked library lies. */
+void
+fc_lib_range(size_t i, uintptr_t *base, uintptr_t *end);
 
 /** The row of a function, or NULL. */
 const struct fc_row *

@@ -275,6 +275,7 @@ static const struct fc_row rows[] = {
 	{ "__errno_location", FC_NEVER, { 0 }, NULL, NULL },
 	{ "__isoc99_fscanf", FC_NEVER, { 0 }, NULL, NULL },
 	{ "__isoc99_sscanf", FC_NEVER, { 0 }, NULL, NULL },
+	{ "feof", FC_NEVER, { 0 }, NULL, NULL },
 	{ "fprintf", FC_NEVER, { 0 }, NULL, NULL },
 	{ "memcmp", FC_NEVER, { 0 }, NULL, NULL },
 	{ "memcpy", FC_NEVER, { 0 }, NULL, NULL },

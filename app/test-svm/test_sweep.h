@@ -3,6 +3,8 @@
 #ifndef TEST_SWEEP_H
 #define TEST_SWEEP_H
 
+#include "fixture.h"
+
 /** Bound of one run, failed calls included, in ms: no wait of the libraries is longer. */
 #define SWEEP_RUN_MS	15000u
 
@@ -16,6 +18,22 @@ struct sweep_has {
 /** Look, without a trace in what is looked at. */
 struct sweep_has
 sweep_look(void);
+
+/** Put the hook into the owner's libraries. */
+void
+sweep_hook(void);
+
+/**
+ * Learn the calls of a device's life and run it for each of them.
+ *
+ * @param users  Whether a worker of another user is bound as well.
+ * @param least  Calls that there are at the least.
+ */
+void
+sweep_lives(struct fx *f, bool users, uint32_t least);
+
+void
+test_sweep_system_calls_fail_once(void);
 
 /** Tests of test_sweep_worker.c. */
 void

@@ -45,6 +45,9 @@
  * | -ENOSPC    | no PASID, vchan or queue is left                            |
  * | -EBUSY     | something is in flight that could not be ended in time      |
  * | -ENOMEM    | no memory                                                   |
+ * | -EMFILE    | no descriptor is left to this process                       |
+ * | -ENFILE    | no descriptor is left to the system                         |
+ * | -EAGAIN    | no thread or task could be made: a limit of the system      |
  * | -ENOTSUP   | this form of engine cannot do it (no service core, ...)     |
  * | -ETIMEDOUT | the worker's memory did not answer within timeout_us        |
  *
@@ -297,7 +300,8 @@ rte_svm_stop(uint16_t dev_id);
  *   -ESRCH: no such process, or it is a zombie or a kernel thread;
  *   -EPERM: the kernel's check refuses (another user, not dumpable, Yama):
  *   the log line says which; -EEXIST: bound already;
- *   -ENOSPC: max_bonds are bound; -ETIMEDOUT; -ENOMEM.
+ *   -ENOSPC: max_bonds are bound; -ETIMEDOUT; -ENOMEM, -EMFILE, -ENFILE,
+ *   -EAGAIN: this process cannot, the worker is not to blame.
  */
 int
 rte_svm_bind(uint16_t dev_id, pid_t pid, uint64_t *bond);

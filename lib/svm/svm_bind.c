@@ -73,7 +73,7 @@ probe_in_lane(struct svm_dev *dev, const struct svm_ident *ident, struct probe *
 		*leak = state != SVM_LANE_DEAD;
 		ret = -ETIMEDOUT;
 	} else {
-		ret = state == SVM_LANE_IDLE ? probe_result(p) : -EAGAIN;
+		ret = state == SVM_LANE_IDLE ? probe_result(p) : -ECANCELED;
 	}
 	svm_lane_put(dev->lanes, lane);
 	return ret;
@@ -89,7 +89,7 @@ probe(struct svm_dev *dev, const struct svm_ident *ident)
 	if (p == NULL)
 		return -ENOMEM;
 	/* A lane that somebody else ends says nothing about the worker. */
-	for (tries = 0, ret = -EAGAIN; ret == -EAGAIN && tries != 3; tries++) {
+	for (tries = 0, ret = -ECANCELED; ret == -ECANCELED && tries != 3; tries++) {
 		p->xfer = (struct svm_xfer){ .remote = 0, .local = &p->byte, .len = 1 };
 		p->job.pid = ident->pid;
 		p->job.pidfd = ident->pidfd;
@@ -106,7 +106,7 @@ probe(struct svm_dev *dev, const struct svm_ident *ident)
 	}
 	if (!leak)
 		free(p);
-	return ret == -EAGAIN ? -EPERM : ret;
+	return ret == -ECANCELED ? -EPERM : ret;
 }
 
 /* ---- why the kernel said no ---- */

@@ -68,6 +68,9 @@ status_parse(FILE *file, struct svm_cred *cred)
 			caps = sscanf(line + 7, "%" SCNx64, &cred->cap_permitted) == 1;
 		}
 	}
+	/* Nobody is to be taken for gone for want of memory. */
+	if (ret == 0 && !feof(file))
+		ret = -errno;
 	free(line);
 	if (ret == 0 && !(uids && gids && groups && caps))
 		ret = -ESRCH;	/* the file ends early when the task is gone */
@@ -75,18 +78,24 @@ status_parse(FILE *file, struct svm_cred *cred)
 }
 
 /**
- * Whether a process lives in our user namespace. Capabilities count in their
- * own one only: those of another must not be taken for ours.
+ * Capabilities count in their own user namespace only: those of a process that
+ * lives in another one, or in one that we may not see, must not be taken for ours.
  */
-static bool
-userns_is_ours(int dirfd)
+static int
+caps_check(int dirfd, struct svm_cred *cred)
 {
 	struct stat theirs, ours;
 
 	if (fstatat(dirfd, "ns/user", &theirs, 0) < 0 ||
-			stat("/proc/self/ns/user", &ours) < 0)
-		return false;
-	return theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+			stat("/proc/self/ns/user", &ours) < 0) {
+		if (errno == ENOMEM)
+			return -ENOMEM;
+		cred->cap_permitted = 0;
+		return 0;
+	}
+	if (theirs.st_dev != ours.st_dev || theirs.st_ino != ours.st_ino)
+		cred->cap_permitted = 0;
+	return 0;
 }
 
 static int
@@ -107,9 +116,7 @@ cred_read(int dirfd, struct svm_cred *cred)
 	}
 	ret = status_parse(file, cred);
 	fclose(file);
-	if (ret == 0 && !userns_is_ours(dirfd))
-		cred->cap_permitted = 0;
-	return ret;
+	return ret == 0 ? caps_check(dirfd, cred) : ret;
 }
 
 /** pidfd, memfd and rights, without the final look at the whole. */
