@@ -240,6 +240,7 @@ static const struct fc_row rows[] = {
 	{ "pthread_mutex_lock", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_mutex_trylock", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_mutex_unlock", FC_NEVER, { 0 }, NULL, NULL },
+	{ "pthread_once", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_self", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_sigmask", FC_NEVER, { 0 }, NULL, NULL },
 	{ "raise", FC_NEVER, { 0 }, NULL, NULL },
@@ -269,6 +270,16 @@ static const struct fc_row rows[] = {
 	{ "rte_service_may_be_active", FC_NEVER, { 0 }, NULL, NULL },
 	{ "rte_service_runstate_set", FC_NEVER, { 0 }, NULL, NULL },
 	{ "rte_socket_id", FC_NEVER, { 0 }, NULL, NULL },
+	{ "rte_tel_data_add_array_int", FC_NEVER, { 0 }, NULL, NULL },
+	{ "rte_tel_data_add_dict_container", FC_NEVER, { 0 }, NULL, NULL },
+	{ "rte_tel_data_add_dict_int", FC_NEVER, { 0 }, NULL, NULL },
+	{ "rte_tel_data_add_dict_string", FC_NEVER, { 0 }, NULL, NULL },
+	{ "rte_tel_data_add_dict_u64", FC_NEVER, { 0 }, NULL, NULL },
+	{ "rte_tel_data_alloc", FC_NULL, { ENOMEM }, NULL, NULL },
+	{ "rte_tel_data_free", FC_NEVER, { 0 }, NULL, NULL },
+	{ "rte_tel_data_start_array", FC_NEVER, { 0 }, NULL, NULL },
+	{ "rte_tel_data_start_dict", FC_NEVER, { 0 }, NULL, NULL },
+	{ "rte_telemetry_register_cmd", FC_NEGATIVE, { ENOMEM }, NULL, NULL },
 	{ "rte_version_month", FC_NEVER, { 0 }, NULL, NULL },
 	{ "rte_version_year", FC_NEVER, { 0 }, NULL, NULL },
 	/* what only computes */
@@ -293,6 +304,7 @@ static const struct fc_row rows[] = {
 	{ "strncmp", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strrchr", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strtoul", FC_NEVER, { 0 }, NULL, NULL },
+	{ "vsnprintf", FC_NEVER, { 0 }, NULL, NULL },
 };
 
 const struct fc_row *

@@ -25,6 +25,7 @@ int test_engine_suite(void);
 int test_queue_suite(void);
 int test_fault_suite(void);
 int test_hostile_suite(void);
+int test_telemetry_suite(void);
 int test_crowd_suite(void);
 int test_sweep_suite(void);
 
@@ -52,6 +53,7 @@ static const struct test_suite test_suites[] = {
 	{ "queue", test_queue_suite },
 	{ "fault", test_fault_suite },
 	{ "hostile", test_hostile_suite },
+	{ "telemetry", test_telemetry_suite },
 	{ "crowd", test_crowd_suite },
 	{ "sweep", test_sweep_suite },
 };

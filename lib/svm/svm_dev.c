@@ -7,6 +7,7 @@
 
 #include "svm_dev.h"
 #include "svm_log.h"
+#include "svm_telemetry.h"
 #include "svm_trap.h"
 
 int svm_logtype;
@@ -86,6 +87,7 @@ serve_queue_create(void *arg, uint64_t bond, uint32_t depth, uint32_t features,
 		svm_bond_table_release(dev->bonds, pasid);
 		return ret;
 	}
+	svm_fill_add(&dev->fill, eq);
 	svm_engine_attach(dev->engine, eq);
 	*queue = eq;
 	return 0;
@@ -104,6 +106,7 @@ serve_queue_destroy(void *arg, void *queue)
 			return -EBUSY;
 		svm_pause_us(STEP_US);
 	}
+	svm_fill_del(&dev->fill, eq);
 	svm_eq_destroy(eq);
 	svm_bond_table_release(dev->bonds, pasid);
 	return 0;
@@ -180,6 +183,8 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 	d->dma_dev_id = dma_dev_id;
 	d->users = 1;
 	pthread_mutex_init(&d->lock, NULL);
+	svm_fill_init(&d->fill);
+	svm_telemetry_register();
 	ret = svm_registry_reserve(d, d->conf.name, &d->id);
 	if (ret < 0)
 		goto free_dev;
@@ -229,6 +234,7 @@ free_faults:
 release_id:
 	svm_registry_release(d->id);
 free_dev:
+	svm_fill_fini(&d->fill);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 	return ret;
@@ -285,6 +291,7 @@ svm_dev_drop(struct svm_dev *dev)
 	svm_engine_destroy(dev->engine);
 	svm_bond_table_destroy(dev->bonds);
 	free(dev->faults);
+	svm_fill_fini(&dev->fill);
 	pthread_mutex_destroy(&dev->lock);
 	free(dev);
 }

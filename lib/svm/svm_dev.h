@@ -9,6 +9,7 @@
  *   svm_run.c    the three forms of the engine
  *   svm_oq.c     owner queues
  *   svm_stats.c  counters
+ *   svm_telemetry.c  what DPDK's telemetry socket tells
  *   rte_svm.c    the public calls
  *
  * Lock order: dev->lock, then the bond table's lock. dev->lock serialises start,
@@ -26,6 +27,7 @@
 #include "svm_bond.h"
 #include "svm_engine.h"
 #include "svm_fault.h"
+#include "svm_fill.h"
 #include "svm_lane.h"
 #include "svm_registry.h"
 #include "svm_server.h"
@@ -37,6 +39,7 @@ struct svm_dev {
 
 	struct svm_bond_table *bonds;
 	struct svm_fault_queue *faults;
+	struct svm_fill fill;		/* of the workers' queues */
 	struct svm_lane_pool *lanes;	/* NULL with cma=inline */
 	struct svm_engine *engine;	/* worker queues; owner queues but inline ones */
 	struct svm_server *server;

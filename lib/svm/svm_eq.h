@@ -77,6 +77,7 @@ struct svm_eq {
 	uint32_t stall_head;		/* a producer that claims and dies: see svm_engine.c */
 	uint64_t stall_since;
 	struct svm_eq *next_incoming;
+	TAILQ_ENTRY(svm_eq) fill_link;	/* svm_fill.h; worker queues only */
 	void *mem;
 	size_t mem_len;
 	uint64_t bond;			/* of a worker queue */
