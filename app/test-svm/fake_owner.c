@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,6 +37,12 @@ fake_count(const int *counter)
 	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);	/* <- count() */
 }
 
+void
+fake_set(int *counter, int value)
+{
+	__atomic_store_n(counter, value, __ATOMIC_RELEASE);	/* -> fake_count() */
+}
+
 /* Whether this call is to be answered -EBUSY. Only the server's thread takes away. */
 static bool
 is_busy(struct fake_owner *fo)
@@ -45,22 +53,86 @@ is_busy(struct fake_owner *fo)
 	return true;
 }
 
+/* A bind under way; the real thing is tested in test_identity.c. */
+struct fake_bind {
+	struct svm_peer peer;
+	uint64_t user;
+	uint64_t word;
+	struct svm_nonce nonce;
+	bool proving;
+};
+
 static int
-fake_bind(void *arg, pid_t pid, uid_t uid, uint64_t user, uint64_t *bond)
+fake_bind_begin(void *arg, const struct svm_peer *peer, uint64_t user, uint64_t word, void **req)
 {
 	struct fake_owner *fo = arg;
+	struct fake_bind *b;
 
-	fo->pid = pid;
-	fo->uid = uid;
+	if (peer->pidfd >= 0)
+		close(peer->pidfd);
+	fo->pid = peer->pid;
+	fo->uid = peer->uid;
 	fo->user = user;
 	fo->asked_by[fo->asked % FAKE_ASKED] = user;
 	count(&fo->asked);
-	while (fake_count(&fo->hold) != 0)
-		nap();
+	b = calloc(1, sizeof(*b));
+	if (b == NULL)
+		return -ENOMEM;
+	b->peer = *peer;
+	b->user = user;
+	b->word = word;
+	*req = b;
+	return 0;
+}
+
+static int
+fake_bind_step(void *arg, void *req, struct svm_nonce *nonce, uint64_t *bond)
+{
+	struct fake_owner *fo = arg;
+	struct fake_bind *b = req;
+	struct svm_nonce there;
+	struct iovec to = { &there, sizeof(there) };
+	struct iovec from = { (void *)(uintptr_t)b->word, sizeof(there) };
+
+	if (b->user != 0 && (int)b->user == fake_count(&fo->hold)) {
+		count(&fo->steps_held);
+		return fake_count(&fo->hold_as) != 0 ? fake_count(&fo->hold_as) : -EINPROGRESS;
+	}
+	if (!b->proving) {
+		if (fo->bind_status != 0)
+			return fo->bind_status;
+		if (getrandom(&b->nonce, sizeof(b->nonce), 0) != sizeof(b->nonce))
+			return -EIO;
+		*nonce = b->nonce;
+		return 0;
+	}
+	if (process_vm_readv(b->peer.pid, &to, 1, &from, 1, 0) != sizeof(there) ||
+			memcmp(&there, &b->nonce, sizeof(there)) != 0)
+		return -EPERM;
+	if (fo->prove_status != 0)
+		return fo->prove_status;
 	*bond = FAKE_BOND;
-	if (fo->bind_status == 0)
-		count(&fo->binds);
-	return fo->bind_status;
+	count(&fo->binds);
+	return 0;
+}
+
+static void
+fake_bind_prove(void *arg, void *req)
+{
+	(void)arg;
+	((struct fake_bind *)req)->proving = true;
+}
+
+static int
+fake_bind_end(void *arg, void *req)
+{
+	struct fake_owner *fo = arg;
+
+	if (is_busy(fo))
+		return -EBUSY;
+	count(&fo->ended);
+	free(req);
+	return 0;
 }
 
 static int
@@ -177,7 +249,10 @@ int
 fake_owner_start(struct fake_owner *fo, uint32_t idle_us)
 {
 	static const struct svm_server_ops ops = {
-		.bind = fake_bind,
+		.bind_begin = fake_bind_begin,
+		.bind_step = fake_bind_step,
+		.bind_prove = fake_bind_prove,
+		.bind_end = fake_bind_end,
 		.unbind = fake_unbind,
 		.queue_create = fake_queue_create,
 		.queue_destroy = fake_queue_destroy,
@@ -190,6 +265,7 @@ fake_owner_start(struct fake_owner *fo, uint32_t idle_us)
 		.max_queues = FAKE_QUEUES,
 		.max_depth = 1024,
 		.idle_us = idle_us,
+		.wake_fd = -1,
 	};
 
 	return svm_server_create(&conf, &ops, fo, &fo->server);
@@ -308,28 +384,49 @@ raw_ready(const char *path)
 	return sock;
 }
 
+struct svm_nonce raw_word;
+
 int
-raw_bind(int sock, uint64_t user, uint64_t *token)
+raw_challenge(int sock, uint64_t user, const void *word, struct svm_nonce *nonce)
 {
 	union svm_msg msg;
 
 	svm_msg_init(&msg, SVM_MSG_BIND, 1, 2);
 	msg.bind.user = user;
-	if (raw_ask(sock, &msg) != sizeof(msg.bind_reply) ||
-			msg.hdr.type != SVM_MSG_BIND_REPLY || msg.hdr.seq != 2)
+	msg.bind.word = (uintptr_t)word;
+	if (raw_ask(sock, &msg) != sizeof(msg.challenge) ||
+			msg.hdr.type != SVM_MSG_CHALLENGE || msg.hdr.seq != 2)
 		return -EPROTO;
-	if (token != NULL)
-		*token = msg.bind_reply.token;
-	return msg.bind_reply.status;
+	*nonce = msg.challenge.nonce;
+	return msg.challenge.status;
 }
 
 int
-raw_queue(int sock, uint64_t token, uint32_t depth, uint32_t features)
+raw_proof(int sock)
+{
+	union svm_msg msg;
+
+	svm_msg_init(&msg, SVM_MSG_PROOF, 1, 6);
+	if (raw_ask(sock, &msg) != sizeof(msg.proof_reply) ||
+			msg.hdr.type != SVM_MSG_PROOF_REPLY || msg.hdr.seq != 6)
+		return -EPROTO;
+	return msg.proof_reply.status;
+}
+
+int
+raw_bind(int sock, uint64_t user)
+{
+	const int rc = raw_challenge(sock, user, &raw_word, &raw_word);
+
+	return rc != 0 ? rc : raw_proof(sock);
+}
+
+int
+raw_queue(int sock, uint32_t depth, uint32_t features)
 {
 	union svm_msg msg;
 
 	svm_msg_init(&msg, SVM_MSG_QUEUE_CREATE, 1, 3);
-	msg.queue_create.token = token;
 	msg.queue_create.depth = depth;
 	msg.queue_create.features = features;
 	if (raw_ask(sock, &msg) != sizeof(msg.queue_create_reply) ||

@@ -46,15 +46,19 @@ struct fake_owner {
 	char path[96];
 	struct svm_server *server;
 
-	int bind_status;	/* what bind answers */
+	int bind_status;	/* what BIND is answered */
+	int prove_status;	/* what PROOF is, when the nonce is right */
 	enum fake_memory memory;
 	int busy;		/* atomic: how often to answer -EBUSY from now on */
 
-	int hold;		/* atomic: bind waits while it is not 0 */
+	int hold;		/* atomic: binds of this `user` make no step; 0: of nobody */
+	int hold_as;		/* atomic: what they say: 0, -EINPROGRESS; or -EBUSY */
+	int steps_held;		/* steps that were not made */
 
 	int binds, unbinds, created, destroyed, doorbells, gone;
 	int order_wrong;	/* unbound while queues existed */
 	int asked;		/* binds, the refused ones, too */
+	int ended;		/* requests of binds given back */
 	uint64_t asked_by[FAKE_ASKED];	/* their users, in order */
 	pid_t pid;		/* of the last bind */
 	uid_t uid;
@@ -95,6 +99,10 @@ fake_wait_workers(const struct fake_owner *fo, uint32_t n);
 int
 fake_count(const int *counter);
 
+/** Set one that the server's thread looks at. */
+void
+fake_set(int *counter, int value);
+
 /* ---- a raw worker ---- */
 
 /** @return A connected socket, or -errno. */
@@ -117,13 +125,24 @@ raw_ask(int sock, union svm_msg *msg);
 int
 raw_ready(const char *path);
 
-/** BIND. @return The reply's status. */
+/** Where a raw worker keeps a nonce. */
+extern struct svm_nonce raw_word;
+
+/** BIND. @return The status of CHALLENGE; the nonce is in *nonce. */
 int
-raw_bind(int sock, uint64_t user, uint64_t *token);
+raw_challenge(int sock, uint64_t user, const void *word, struct svm_nonce *nonce);
+
+/** PROOF. @return The reply's status. */
+int
+raw_proof(int sock);
+
+/** BIND to the end, as the library does it. @return The status. */
+int
+raw_bind(int sock, uint64_t user);
 
 /** QUEUE_CREATE; the memory that comes along is dropped. @return The reply's status. */
 int
-raw_queue(int sock, uint64_t token, uint32_t depth, uint32_t features);
+raw_queue(int sock, uint32_t depth, uint32_t features);
 
 /** QUEUE_DESTROY. @return The reply's status. */
 int

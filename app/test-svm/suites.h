@@ -20,6 +20,7 @@ int test_dmadev_suite(void);
 int test_dmadev_bonds_suite(void);
 int test_dmadev_life_suite(void);
 int test_bond_suite(void);
+int test_identity_suite(void);
 int test_life_suite(void);
 int test_engine_suite(void);
 int test_queue_suite(void);
@@ -48,6 +49,7 @@ static const struct test_suite test_suites[] = {
 	{ "dmadev_bonds", test_dmadev_bonds_suite },
 	{ "dmadev_life", test_dmadev_life_suite },
 	{ "bond", test_bond_suite },
+	{ "identity", test_identity_suite },
 	{ "life", test_life_suite },
 	{ "engine", test_engine_suite },
 	{ "queue", test_queue_suite },

@@ -144,7 +144,7 @@ spoil_message(enum spoil spoil, uint8_t *bytes, size_t room)
 		msg.hdr.type |= 0x100;
 		break;
 	case SPOIL_REPLY:
-		svm_msg_init(&msg, SVM_MSG_BIND_REPLY, 1, 2);
+		svm_msg_init(&msg, SVM_MSG_CHALLENGE, 1, 2);
 		len = msg.hdr.len;
 		break;
 	case SPOIL_ERROR:
@@ -155,7 +155,9 @@ spoil_message(enum spoil spoil, uint8_t *bytes, size_t room)
 		msg.hdr.seq = 0;
 		break;
 	case SPOIL_RESERVED:
-		msg.bind.reserved = 1;
+		svm_msg_init(&msg, SVM_MSG_QUEUE_DESTROY, 1, 2);
+		msg.queue_destroy.reserved = 1;
+		len = msg.hdr.len;
 		break;
 	case SPOIL_HELLO_AGAIN:
 		svm_msg_init(&msg, SVM_MSG_HELLO, 1, 2);
@@ -329,14 +331,14 @@ test_server_bind_passes_the_senders_pid(void)
 	struct fake_owner *fo = begin();
 	const int sock = ready(fo);
 
-	CU_ASSERT_EQUAL(raw_bind(sock, UINT64_C(0x1234567890abcdef), NULL), 0);
+	CU_ASSERT_EQUAL(raw_bind(sock, UINT64_C(0x1234567890abcdef)), 0);
 	CU_ASSERT_EQUAL(fo->pid, getpid());
 	CU_ASSERT_EQUAL(fo->uid, geteuid());
 	CU_ASSERT_EQUAL(fo->user, UINT64_C(0x1234567890abcdef));
-	CU_ASSERT_EQUAL(raw_bind(sock, 0, NULL), -EEXIST);
+	CU_ASSERT_EQUAL(raw_bind(sock, 0), -EEXIST);
 	CU_ASSERT_EQUAL(raw_unbind(sock), 0);
 	CU_ASSERT_EQUAL(raw_unbind(sock), -ENOENT);
-	CU_ASSERT_EQUAL(raw_bind(sock, 0, NULL), 0);
+	CU_ASSERT_EQUAL(raw_bind(sock, 0), 0);
 	CU_ASSERT_EQUAL(fake_count(&fo->binds), 2);
 	close(sock);
 	CU_ASSERT_TRUE(fake_wait_for(&fo->unbinds, 2));
@@ -350,10 +352,10 @@ test_server_bind_refused_by_device_is_passed_on(void)
 	const int sock = ready(fo);
 
 	fo->bind_status = -EPERM;
-	CU_ASSERT_EQUAL(raw_bind(sock, 0, NULL), -EPERM);
-	CU_ASSERT_EQUAL(raw_queue(sock, 0, 64, 0), -ENOENT);
+	CU_ASSERT_EQUAL(raw_bind(sock, 0), -EPERM);
+	CU_ASSERT_EQUAL(raw_queue(sock, 64, 0), -ENOENT);
 	fo->bind_status = 0;
-	CU_ASSERT_EQUAL(raw_bind(sock, 0, NULL), 0);
+	CU_ASSERT_EQUAL(raw_bind(sock, 0), 0);
 	close(sock);
 	CU_ASSERT_TRUE(fake_wait_for(&fo->unbinds, 1));
 	CU_ASSERT_EQUAL(fake_count(&fo->unbinds), 1);
@@ -365,17 +367,15 @@ test_server_queue_bad_request_is_refused(void)
 {
 	struct fake_owner *fo = begin();
 	const int sock = ready(fo);
-	uint64_t token = 0;
 
-	CU_ASSERT_EQUAL(raw_queue(sock, 0, 64, 0), -ENOENT);
-	CU_ASSERT_EQUAL_FATAL(raw_bind(sock, 0, &token), 0);
-	CU_ASSERT_EQUAL(raw_queue(sock, token, 0, 0), -EINVAL);
-	CU_ASSERT_EQUAL(raw_queue(sock, token, 65, 0), -EINVAL);
-	CU_ASSERT_EQUAL(raw_queue(sock, token, 2048, 0), -EINVAL);
-	CU_ASSERT_EQUAL(raw_queue(sock, token, 64, SVM_QF_MAY_SLEEP), -EINVAL);
-	CU_ASSERT_EQUAL(raw_queue(sock, token + 1, 64, 0), -EPERM);
+	CU_ASSERT_EQUAL(raw_queue(sock, 64, 0), -ENOENT);
+	CU_ASSERT_EQUAL_FATAL(raw_bind(sock, 0), 0);
+	CU_ASSERT_EQUAL(raw_queue(sock, 0, 0), -EINVAL);
+	CU_ASSERT_EQUAL(raw_queue(sock, 65, 0), -EINVAL);
+	CU_ASSERT_EQUAL(raw_queue(sock, 2048, 0), -EINVAL);
+	CU_ASSERT_EQUAL(raw_queue(sock, 64, SVM_QF_MAY_SLEEP), -EINVAL);
 	CU_ASSERT_EQUAL(fake_count(&fo->created), 0);
-	CU_ASSERT_EQUAL(raw_queue(sock, token, 64, SVM_QF_MULTI_PRODUCER), 0);
+	CU_ASSERT_EQUAL(raw_queue(sock, 64, SVM_QF_MULTI_PRODUCER), 0);
 	CU_ASSERT_EQUAL(raw_queue_destroy(sock, 1), -ENOENT);
 	CU_ASSERT_EQUAL(raw_queue_destroy(sock, UINT32_MAX), -ENOENT);
 	CU_ASSERT_EQUAL(raw_unbind(sock), -EBUSY);
@@ -386,36 +386,18 @@ test_server_queue_bad_request_is_refused(void)
 }
 
 static void
-test_server_token_of_the_bond_before_is_refused(void)
-{
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
-	uint64_t old = 0, token = 0;
-
-	CU_ASSERT_EQUAL(raw_bind(sock, 0, &old), 0);
-	CU_ASSERT_EQUAL(raw_unbind(sock), 0);
-	CU_ASSERT_EQUAL(raw_bind(sock, 0, &token), 0);
-	CU_ASSERT_NOT_EQUAL(old, token);
-	CU_ASSERT_EQUAL(raw_queue(sock, old, 64, 0), -EPERM);
-	CU_ASSERT_EQUAL(raw_queue(sock, token, 64, 0), 0);
-	close(sock);
-	fake_owner_destroy(fo);
-}
-
-static void
 test_server_queues_over_the_limit_are_refused(void)
 {
 	struct fake_owner *fo = begin();
 	const int sock = ready(fo);
-	uint64_t token = 0;
 	int i;
 
-	CU_ASSERT_EQUAL_FATAL(raw_bind(sock, 0, &token), 0);
+	CU_ASSERT_EQUAL_FATAL(raw_bind(sock, 0), 0);
 	for (i = 0; i != FAKE_QUEUES; i++)
-		CU_ASSERT_EQUAL(raw_queue(sock, token, 32, 0), 0);
-	CU_ASSERT_EQUAL(raw_queue(sock, token, 32, 0), -ENOSPC);
+		CU_ASSERT_EQUAL(raw_queue(sock, 32, 0), 0);
+	CU_ASSERT_EQUAL(raw_queue(sock, 32, 0), -ENOSPC);
 	CU_ASSERT_EQUAL(raw_queue_destroy(sock, 3), 0);
-	CU_ASSERT_EQUAL(raw_queue(sock, token, 32, 0), 0);
+	CU_ASSERT_EQUAL(raw_queue(sock, 32, 0), 0);
 	CU_ASSERT_EQUAL(fake_count(&fo->created), FAKE_QUEUES + 1);
 	close(sock);
 	CU_ASSERT_TRUE(fake_wait_for(&fo->destroyed, FAKE_QUEUES + 1));
@@ -433,7 +415,7 @@ test_server_doorbell_reaches_the_device(void)
 	CU_ASSERT_EQUAL(raw_send(sock, &msg, msg.hdr.len), 0);
 	CU_ASSERT_TRUE(fake_wait_for(&fo->doorbells, 1));
 	/* It has no reply: the next thing that comes is the next request's. */
-	CU_ASSERT_EQUAL(raw_bind(sock, 0, NULL), 0);
+	CU_ASSERT_EQUAL(raw_bind(sock, 0), 0);
 	close(sock);
 	fake_owner_destroy(fo);
 }
@@ -460,7 +442,6 @@ test_server_suite(void)
 		T(test_server_bind_passes_the_senders_pid),
 		T(test_server_bind_refused_by_device_is_passed_on),
 		T(test_server_queue_bad_request_is_refused),
-		T(test_server_token_of_the_bond_before_is_refused),
 		T(test_server_queues_over_the_limit_are_refused),
 		T(test_server_doorbell_reaches_the_device),
 #undef T
@@ -469,6 +450,7 @@ test_server_suite(void)
 
 	if (suite == NULL || test_server_add(suite, rows, sizeof(rows) / sizeof(rows[0])) != 0 ||
 			test_server_lives_add(suite) != 0 || test_server_watch_add(suite) != 0 ||
+			test_challenge_add(suite) != 0 ||
 			test_server_worker_add(suite) != 0 || test_server_stranger_add(suite) != 0)
 		return -1;
 	return 0;

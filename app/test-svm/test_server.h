@@ -28,6 +28,10 @@ test_server_worker_add(CU_pSuite suite);
 int
 test_server_stranger_add(CU_pSuite suite);
 
+/** Add what is about challenge and proof. @return 0, -1. */
+int
+test_challenge_add(CU_pSuite suite);
+
 /** Add what is about watches. @return 0, -1. */
 int
 test_server_watch_add(CU_pSuite suite);

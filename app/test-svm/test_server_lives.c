@@ -315,7 +315,7 @@ test_server_worker_that_never_reads_is_hung_up_on(void)
 	}
 	CU_ASSERT_EQUAL(rc, -EPIPE);
 	CU_ASSERT_TRUE(fake_wait_workers(fo, 1));
-	CU_ASSERT_EQUAL(raw_bind(other, 0, NULL), 0);
+	CU_ASSERT_EQUAL(raw_bind(other, 0), 0);
 	close(deaf);
 	close(other);
 	fake_owner_destroy(fo);
@@ -351,37 +351,6 @@ test_server_worker_that_floods_does_not_starve_another(void)
 	fake_owner_destroy(fo);
 }
 
-/* Each may take as long as a probe does, so the other one comes after the next. */
-static void
-test_server_worker_that_binds_again_and_again_does_not_starve_another(void)
-{
-	enum { GREEDY = 1, OTHER = 2, AGAIN = 10 };
-	struct fake_owner *fo = begin();
-	const int greedy = raw_ready(fo->path), other = raw_ready(fo->path);
-	union svm_msg msg;
-	int i, before = 0;
-
-	CU_ASSERT_FATAL(greedy >= 0 && other >= 0);
-	fo->bind_status = -ETIMEDOUT;
-	__atomic_store_n(&fo->hold, 1, __ATOMIC_RELEASE);	/* -> fake_bind() */
-	svm_msg_init(&msg, SVM_MSG_BIND, 1, 1);
-	msg.bind.user = GREEDY;
-	for (i = 0; i != AGAIN; i++)
-		CU_ASSERT_EQUAL(raw_send(greedy, &msg, msg.hdr.len), 0);
-	CU_ASSERT_TRUE(fake_wait_for(&fo->asked, 1));
-	msg.bind.user = OTHER;
-	CU_ASSERT_EQUAL(raw_send(other, &msg, msg.hdr.len), 0);
-	__atomic_store_n(&fo->hold, 0, __ATOMIC_RELEASE);	/* -> fake_bind() */
-	CU_ASSERT_TRUE(fake_wait_for(&fo->asked, AGAIN + 1));
-	CU_ASSERT_EQUAL(raw_recv(other, &msg), sizeof(msg.bind_reply));
-	while (before != AGAIN && fo->asked_by[before] == GREEDY)
-		before++;
-	CU_ASSERT(before <= 2);
-	close(greedy);
-	close(other);
-	fake_owner_destroy(fo);
-}
-
 /* Takes the 5 s that the server waits. */
 static void
 test_server_connection_that_says_nothing_is_hung_up_on(void)
@@ -392,7 +361,7 @@ test_server_connection_that_says_nothing_is_hung_up_on(void)
 	CU_ASSERT_FATAL(silent >= 0 && other >= 0);
 	CU_ASSERT_TRUE(raw_refused(silent, -ETIMEDOUT));
 	/* One that has said HELLO may be silent for as long as it likes. */
-	CU_ASSERT_EQUAL(raw_bind(other, 0, NULL), 0);
+	CU_ASSERT_EQUAL(raw_bind(other, 0), 0);
 	close(silent);
 	close(other);
 	fake_owner_destroy(fo);
@@ -444,7 +413,6 @@ test_server_lives_add(CU_pSuite suite)
 		T(test_server_end_gives_all_back),
 		T(test_server_worker_that_never_reads_is_hung_up_on),
 		T(test_server_worker_that_floods_does_not_starve_another),
-		T(test_server_worker_that_binds_again_and_again_does_not_starve_another),
 		T(test_server_connection_that_says_nothing_is_hung_up_on),
 		T(test_server_workers_over_the_limit_are_refused),
 #undef T

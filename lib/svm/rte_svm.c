@@ -41,7 +41,7 @@ rte_svm_bind(uint16_t dev_id, pid_t pid, uint64_t *bond)
 
 	if (svm_registry_get(dev_id, &dev) != 0)
 		return -ENODEV;
-	ret = svm_dev_bind(dev, pid, 0, NULL, bond);
+	ret = svm_dev_bind(dev, pid, bond);
 	svm_registry_put(dev_id);
 	return ret;
 }

@@ -96,8 +96,8 @@ bond_pid_bound_locked(const struct svm_bond_table *t, pid_t pid)
 }
 
 int
-svm_bond_create(struct svm_bond_table *t, const struct svm_ident *ident,
-		uint64_t user, bool by_socket, uint64_t *id)
+svm_bond_create_held(struct svm_bond_table *t, const struct svm_ident *ident,
+		uint64_t user, bool by_socket, uint64_t *id, struct svm_bond **bond)
 {
 	struct svm_bond *b;
 	uint32_t pasid;
@@ -121,6 +121,9 @@ svm_bond_create(struct svm_bond_table *t, const struct svm_ident *ident,
 	*id = (t->next_serial++ << ID_PASID_BITS) | pasid;
 	__atomic_store_n(&b->id, *id, __ATOMIC_RELAXED);
 	t->nb++;
+	*bond = b;
+	/* The caller's; an engine may have taken and put back one of its own. */
+	__atomic_fetch_add(&b->ops, 1, __ATOMIC_SEQ_CST);
 	/* Release: the fields above are visible to svm_bond_get(). */
 	__atomic_store_n(&b->life, SVM_BOND_ACTIVE, __ATOMIC_SEQ_CST);
 unlock:

@@ -4,7 +4,7 @@
  * as long as the device exists, so that the engine can look a PASID up while
  * another thread ends the bond.
  *
- *   FREE -> ACTIVE        svm_bond_create(), after every check and probe
+ *   FREE -> ACTIVE        svm_bond_create_held(), after every check and probe
  *   ACTIVE -> DEAD        the process ended, or a lane saw another mm
  *   ACTIVE, DEAD -> DRAINING   svm_bond_drain(): nothing new starts
  *   DRAINING -> RETIRED   svm_bond_retire(): nothing is in flight; descriptors
@@ -75,11 +75,14 @@ svm_bond_table_destroy(struct svm_bond_table *table);
 /**
  * Enter an opened process. On success the ident belongs to the table.
  *
+ * @param bond
+ *   Out: counts as an operation, so that it stays what it is until the caller
+ *   is through with it: svm_bond_put().
  * @return 0; -EEXIST the pid has a bond that is not DEAD; -ENOSPC.
  */
 int
-svm_bond_create(struct svm_bond_table *table, const struct svm_ident *ident,
-		uint64_t user, bool by_socket, uint64_t *id);
+svm_bond_create_held(struct svm_bond_table *table, const struct svm_ident *ident,
+		uint64_t user, bool by_socket, uint64_t *id, struct svm_bond **bond);
 
 /** The bond with this id, or NULL. Caller holds the lock. */
 struct svm_bond *

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "svm_conn.h"
@@ -9,17 +8,11 @@
 #include "svm_ring.h"
 #include "svm_sock.h"
 
-/*
- * Messages of one worker in a turn of the loop, so that none starves another.
- * BIND ends its turn: a process that does not answer takes the probe's time.
- */
+/* Messages of one worker in a turn of the loop, so that none starves another. */
 #define CONN_BURST	16
 
-/* What a handler says: 0 go on, -errno a rule was broken, or this. */
-#define CONN_ANSWERED	1	/* hang up; the reply has told why */
-
-static int
-reply(struct svm_conn *conn, const union svm_msg *msg, int fd)
+int
+svm_conn_reply(struct svm_conn *conn, const union svm_msg *msg, int fd)
 {
 	const int rc = svm_sock_send(conn->fd, msg, msg->hdr.len, fd);
 
@@ -27,7 +20,7 @@ reply(struct svm_conn *conn, const union svm_msg *msg, int fd)
 	if (rc != 0) {
 		SVM_LOG(INFO, "worker %d takes no reply (%d), hanging up",
 			(int)conn->pid, rc);
-		return CONN_ANSWERED;
+		return SVM_CONN_ANSWERED;
 	}
 	return 0;
 }
@@ -39,7 +32,7 @@ reply_status(struct svm_conn *conn, const struct svm_msg_hdr *to, int status)
 
 	svm_msg_init(&out, to->type | SVM_MSG_REPLY, conn->version, to->seq);
 	out.status.status = status;
-	return reply(conn, &out, -1);
+	return svm_conn_reply(conn, &out, -1);
 }
 
 static uint32_t
@@ -72,8 +65,8 @@ handle_hello(struct svm_conn *conn, const struct svm_msg_hello *in)
 	if (status != 0) {
 		SVM_LOG(INFO, "worker %d speaks versions %u to %u, refused",
 			(int)conn->pid, in->version_min, in->version_max);
-		reply(conn, &out, -1);
-		return CONN_ANSWERED;
+		svm_conn_reply(conn, &out, -1);
+		return SVM_CONN_ANSWERED;
 	}
 	if (in->version_max < out.hello_reply.version)
 		out.hello_reply.version = in->version_max;
@@ -81,40 +74,10 @@ handle_hello(struct svm_conn *conn, const struct svm_msg_hello *in)
 	out.hello_reply.max_depth = conn->env->conf->max_depth;
 	out.hello_reply.max_queues = queues_allowed(conn);
 	conn->version = out.hello_reply.version;
-	rc = reply(conn, &out, -1);
+	rc = svm_conn_reply(conn, &out, -1);
 	if (rc == 0)
 		conn->state = SVM_CONN_READY;
 	return rc;
-}
-
-static int
-handle_bind(struct svm_conn *conn, const struct svm_msg_bind *in)
-{
-	union svm_msg out;
-	int rc;
-
-	if (in->reserved != 0)
-		return -EINVAL;
-	svm_msg_init(&out, SVM_MSG_BIND_REPLY, conn->version, in->hdr.seq);
-	if (conn->bond != 0) {
-		rc = -EEXIST;
-	} else if (conn->pid <= 0) {
-		rc = -ESRCH;
-	} else if (getrandom(&conn->token, sizeof(conn->token), GRND_NONBLOCK) !=
-			sizeof(conn->token)) {
-		rc = -EAGAIN;
-	} else {
-		rc = conn->env->ops->bind(conn->env->arg, conn->pid, conn->uid, in->user,
-				&conn->bond);
-		if (rc != 0)
-			conn->bond = 0;
-	}
-	out.bind_reply.status = rc;
-	if (rc == 0) {
-		out.bind_reply.bond = conn->bond;
-		out.bind_reply.token = conn->token;
-	}
-	return reply(conn, &out, -1);
 }
 
 static int
@@ -151,7 +114,7 @@ queue_give(struct svm_conn *conn, const struct svm_msg_queue_create *in, uint32_
 	rc = env->ops->queue_create(env->arg, conn->bond, in->depth, features, &queue, &fd);
 	if (rc != 0) {
 		out->queue_create_reply.status = rc;
-		return reply(conn, out, -1);
+		return svm_conn_reply(conn, out, -1);
 	}
 	/* From here on it is given back when the connection ends. */
 	conn->queue[i] = queue;
@@ -162,7 +125,7 @@ queue_give(struct svm_conn *conn, const struct svm_msg_queue_create *in, uint32_
 	out->queue_create_reply.depth = in->depth;
 	out->queue_create_reply.features = features;
 	out->queue_create_reply.size = svm_ring_layout(in->depth).size;
-	rc = reply(conn, out, fd);
+	rc = svm_conn_reply(conn, out, fd);
 	close(fd);
 	return rc;
 }
@@ -181,14 +144,12 @@ handle_queue_create(struct svm_conn *conn, const struct svm_msg_queue_create *in
 		rc = -EINVAL;
 	else if (conn->bond == 0)
 		rc = -ENOENT;
-	else if (in->token != conn->token)
-		rc = -EPERM;
 	else if (conn->nb_queues >= queues_allowed(conn) ||
 			conn->env->nb_queues >= conf->max_queues)
 		rc = -ENOSPC;
 	if (rc != 0) {
 		out.queue_create_reply.status = rc;
-		return reply(conn, &out, -1);
+		return svm_conn_reply(conn, &out, -1);
 	}
 	while (conn->queue[i] != NULL)
 		i++;
@@ -236,11 +197,17 @@ handle(struct svm_conn *conn, const union svm_msg *msg, uint32_t len, pid_t send
 		return -EPROTO;
 	if (conn->state == SVM_CONN_HELLO && msg->hdr.type != SVM_MSG_HELLO)
 		return -EPROTO;
+	/* One request at a time: what a bind is to become may not be presumed. */
+	if (conn->bind != SVM_CONN_BIND_NONE && msg->hdr.type != SVM_MSG_PROOF &&
+			msg->hdr.type != SVM_MSG_DOORBELL)
+		return -EPROTO;
 	switch (msg->hdr.type) {
 	case SVM_MSG_HELLO:
 		return handle_hello(conn, &msg->hello);
 	case SVM_MSG_BIND:
-		return handle_bind(conn, &msg->bind);
+		return svm_conn_handle_bind(conn, &msg->bind);
+	case SVM_MSG_PROOF:
+		return svm_conn_handle_proof(conn, &msg->plain);
 	case SVM_MSG_UNBIND:
 		return handle_unbind(conn, &msg->plain);
 	case SVM_MSG_QUEUE_CREATE:
@@ -265,7 +232,7 @@ svm_conn_create(struct svm_conn_env *env, int fd, uint64_t now_ms, struct svm_co
 	c->env = env;
 	c->state = SVM_CONN_HELLO;
 	c->fd = fd;
-	c->pid = svm_sock_peer(fd, &c->uid);
+	c->pid = svm_sock_peer(fd, &c->uid, &c->gid);
 	c->since_ms = now_ms;
 	*conn = c;
 	return 0;
@@ -274,10 +241,10 @@ svm_conn_create(struct svm_conn_env *env, int fd, uint64_t now_ms, struct svm_co
 bool
 svm_conn_serve(struct svm_conn *conn, int *status)
 {
-	bool rang = false, bound = false;
+	bool rang = false;
 	int i, rc = 0;
 
-	for (i = 0; i != CONN_BURST && rc == 0 && !bound; i++) {
+	for (i = 0; i != CONN_BURST && rc == 0; i++) {
 		union svm_msg msg;
 		uint32_t len = 0;
 		pid_t sender;
@@ -287,11 +254,10 @@ svm_conn_serve(struct svm_conn *conn, int *status)
 			rc = 0;
 			break;
 		}
-		bound = rc == 0 && len >= sizeof(msg.hdr) && msg.hdr.type == SVM_MSG_BIND;
 		if (rc == 0)
 			rc = handle(conn, &msg, len, sender, &rang);
 		else if (rc != -EMSGSIZE && rc != -EPROTO)
-			rc = CONN_ANSWERED;	/* gone: nobody to tell */
+			rc = SVM_CONN_ANSWERED;	/* gone: nobody to tell */
 	}
 	/* Once for all that rang in this turn: waking twice wakes no better. */
 	if (rang)
@@ -312,6 +278,7 @@ svm_conn_leave(struct svm_conn *conn, int status)
 		out.status.status = status;
 		svm_sock_send(conn->fd, &out, out.hdr.len, -1);
 	}
+	svm_conn_bind_stop(conn);
 	svm_sock_hang_up(conn->fd);
 	conn->fd = -1;
 	conn->state = SVM_CONN_LEAVING;
@@ -323,6 +290,8 @@ svm_conn_give_back(struct svm_conn *conn)
 	const struct svm_conn_env *env = conn->env;
 	uint32_t i;
 
+	if (!svm_conn_bind_give_back(conn))
+		return false;
 	for (i = 0; i != SVM_PROTO_QUEUES_MAX && conn->nb_queues != 0; i++)
 		if (conn->queue[i] != NULL)
 			queue_take_back(conn, i);

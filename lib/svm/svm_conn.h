@@ -23,6 +23,25 @@
 #include "svm_proto.h"
 #include "svm_server.h"
 
+/*
+ * A bind under way:
+ *
+ *   NONE --BIND--> OPENING --CHALLENGE--> ASKED --PROOF--> PROVING -> NONE
+ *
+ * OPENING and PROVING go on by steps of the device; in ASKED it is the worker's
+ * turn, for SVM_CONN_PROOF_MS. No other request may come meanwhile.
+ */
+enum svm_conn_bind {
+	SVM_CONN_BIND_NONE,
+	SVM_CONN_BIND_OPENING,
+	SVM_CONN_BIND_ASKED,
+	SVM_CONN_BIND_PROVING,
+};
+
+#define SVM_CONN_PROOF_MS	5000
+
+TAILQ_HEAD(svm_conn_list, svm_conn);
+
 enum svm_conn_state {
 	SVM_CONN_HELLO,		/* connected, nothing said yet */
 	SVM_CONN_READY,
@@ -35,6 +54,8 @@ struct svm_conn_env {
 	const struct svm_server_ops *ops;
 	void *arg;		/* for ops */
 	uint32_t nb_queues;	/* of all connections */
+	/* Connections with a bind: under way, waiting for a turn, asked. */
+	struct svm_conn_list binding, waiting, asked;
 };
 
 struct svm_conn {
@@ -44,10 +65,16 @@ struct svm_conn {
 	int fd;				/* -1 when leaving */
 	pid_t pid;			/* who connected */
 	uid_t uid;			/* ... and as which user */
+	gid_t gid;
 	uint16_t version;		/* chosen, 0 in HELLO */
 	uint64_t since_ms;		/* when it connected; the server's clock */
 	uint64_t bond;			/* 0: not bound */
-	uint64_t token;
+	enum svm_conn_bind bind;
+	struct svm_conn_list *bind_list;	/* of env; NULL: none */
+	TAILQ_ENTRY(svm_conn) bind_link;
+	void *bind_req;			/* the device's; NULL: none */
+	uint32_t bind_seq;		/* of the message that is to be answered */
+	uint64_t asked_ms;
 	uint32_t nb_queues;
 	void *queue[SVM_PROTO_QUEUES_MAX];	/* NULL: free */
 };
@@ -70,6 +97,24 @@ svm_conn_create(struct svm_conn_env *env, int fd, uint64_t now_ms, struct svm_co
 bool
 svm_conn_serve(struct svm_conn *conn, int *status);
 
+/**
+ * Take the binds further that may go on; to be called whenever something has
+ * happened. Bounded.
+ *
+ * @param end  Called for each connection that is to leave, with its status.
+ */
+void
+svm_conn_binds_step(struct svm_conn_env *env,
+		void (*end)(struct svm_conn *conn, int status, void *arg), void *arg);
+
+/** Whether any bind waits for something that time brings. */
+bool
+svm_conn_binds_pending(const struct svm_conn_env *env);
+
+/** A connection that was asked for its proof too long ago, or NULL. */
+struct svm_conn *
+svm_conn_asked_late(const struct svm_conn_env *env, uint64_t now_ms);
+
 /** Say why (ERROR), when status is not 0, and hang up. The state becomes LEAVING. */
 void
 svm_conn_leave(struct svm_conn *conn, int status);
@@ -89,5 +134,28 @@ svm_conn_destroy(struct svm_conn *conn);
 /** Turn an accepted socket away: HELLO_REPLY with a status, hang up. */
 void
 svm_conn_refuse(int fd, int status);
+
+/* ---- between svm_conn.c and svm_conn_bind.c ---- */
+
+/* What a handler says: 0 go on, -errno a rule was broken, or this. */
+#define SVM_CONN_ANSWERED	1	/* hang up; the reply has told why */
+
+/** Send a reply. @return 0, SVM_CONN_ANSWERED: the worker does not read. */
+int
+svm_conn_reply(struct svm_conn *conn, const union svm_msg *msg, int fd);
+
+int
+svm_conn_handle_bind(struct svm_conn *conn, const struct svm_msg_bind *in);
+
+int
+svm_conn_handle_proof(struct svm_conn *conn, const struct svm_msg_plain *in);
+
+/** The worker has left: no step of its bind any more. */
+void
+svm_conn_bind_stop(struct svm_conn *conn);
+
+/** Give a bind under way back to the device. False: it is busy yet. */
+bool
+svm_conn_bind_give_back(struct svm_conn *conn);
 
 #endif /* SVM_CONN_H */

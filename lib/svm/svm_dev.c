@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "svm_dev.h"
+#include "svm_bind.h"
 #include "svm_log.h"
 #include "svm_telemetry.h"
 #include "svm_trap.h"
@@ -47,12 +47,6 @@ svm_dev_id(const struct svm_dev *dev)
 }
 
 /* ---- what the server asks for ---- */
-
-static int
-serve_bind(void *arg, pid_t pid, uid_t uid, uint64_t user, uint64_t *bond)
-{
-	return svm_dev_bind(arg, pid, user, &uid, bond);
-}
 
 static int
 serve_unbind(void *arg, uint64_t bond)
@@ -134,7 +128,10 @@ serve_process_gone(void *arg, uint64_t bond)
 }
 
 static const struct svm_server_ops server_ops = {
-	.bind = serve_bind,
+	.bind_begin = svm_bind_req_begin,
+	.bind_step = svm_bind_req_step,
+	.bind_prove = svm_bind_req_prove,
+	.bind_end = svm_bind_req_end,
 	.unbind = serve_unbind,
 	.queue_create = serve_queue_create,
 	.queue_destroy = serve_queue_destroy,
@@ -151,6 +148,7 @@ dev_create_server(struct svm_dev *dev)
 		.max_queues = dev->conf.queues,
 		.max_depth = dev->conf.depth,
 		.idle_us = dev->conf.idle_us,
+		.wake_fd = dev->lanes != NULL ? svm_lane_pool_eventfd(dev->lanes) : -1,
 	};
 	int ret;
 

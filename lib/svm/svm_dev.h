@@ -6,6 +6,7 @@
  *   svm_dev.c    create, destroy
  *   svm_registry.c  devices by id and name, and the calls inside them
  *   svm_bind.c   bind and unbind: identity, probe, drain
+ *   svm_bind_req.c  bind asked for by a worker, without waiting
  *   svm_run.c    the three forms of the engine
  *   svm_oq.c     owner queues
  *   svm_stats.c  counters
@@ -31,6 +32,7 @@
 #include "svm_lane.h"
 #include "svm_registry.h"
 #include "svm_server.h"
+#include "svm_share.h"
 
 struct svm_dev {
 	uint16_t id;
@@ -43,6 +45,7 @@ struct svm_dev {
 	struct svm_lane_pool *lanes;	/* NULL with cma=inline */
 	struct svm_engine *engine;	/* worker queues; owner queues but inline ones */
 	struct svm_server *server;
+	struct svm_share probing;	/* workers' binds; the server's thread only */
 
 	pthread_mutex_t lock;
 	uint32_t nb_starts;		/* written under lock; atomic */
@@ -73,15 +76,9 @@ svm_dev_drop(struct svm_dev *dev);
 
 /* ---- svm_bind.c ---- */
 
-/**
- * As rte_svm_bind().
- *
- * @param asker
- *   The user that a worker connected as, when it asks itself; NULL: the owner asks.
- */
+/** As rte_svm_bind(). */
 int
-svm_dev_bind(struct svm_dev *dev, pid_t pid, uint64_t user, const uid_t *asker,
-		uint64_t *bond);
+svm_dev_bind(struct svm_dev *dev, pid_t pid, uint64_t *bond);
 
 /** One step of unbinding: 0, -ENOENT, or -EBUSY: something is in flight yet. */
 int

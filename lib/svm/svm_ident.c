@@ -131,19 +131,22 @@ ident_read(struct svm_ident *id, int dirfd)
 }
 
 int
-svm_ident_open(struct svm_ident *id, pid_t pid)
+svm_ident_open_peer(struct svm_ident *id, pid_t pid, int pidfd)
 {
 	char path[32];
 	int dirfd, ret;
 
 	memset(id, 0, sizeof(*id));
-	id->pidfd = -1;
+	id->pidfd = pidfd;
 	id->memfd = -1;
-	if (pid <= 0)
-		return -EINVAL;
+	if (pid <= 0) {
+		ret = -EINVAL;
+		goto close_ident;
+	}
 	id->pid = pid;
 
-	id->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (id->pidfd < 0)
+		id->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (id->pidfd < 0) {
 		/* EINVAL, since 6.9 ENOENT: a thread's id, not a process's. */
 		ret = errno == EINVAL || errno == ENOENT ? -ESRCH : -errno;
@@ -182,6 +185,12 @@ svm_ident_open(struct svm_ident *id, pid_t pid)
 close_ident:
 	svm_ident_close(id);
 	return ret;
+}
+
+int
+svm_ident_open(struct svm_ident *id, pid_t pid)
+{
+	return svm_ident_open_peer(id, pid, -1);
 }
 
 void

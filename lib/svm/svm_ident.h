@@ -41,6 +41,16 @@ int
 svm_ident_open(struct svm_ident *id, pid_t pid);
 
 /**
+ * svm_ident_open() of a process that a pidfd names already (SO_PEERPIDFD): a
+ * pid that is another process's by now is found out.
+ *
+ * @param pidfd
+ *   Belongs to the ident, or is closed, in any case. -1: as svm_ident_open().
+ */
+int
+svm_ident_open_peer(struct svm_ident *id, pid_t pid, int pidfd);
+
+/**
  * svm_ident_open(), given up after `us`: a process can hold whoever opens it up,
  * for ever if it likes.
  *
@@ -49,6 +59,32 @@ svm_ident_open(struct svm_ident *id, pid_t pid);
  */
 int
 svm_ident_open_timed(struct svm_ident *id, pid_t pid, uint32_t us);
+
+/** svm_ident_open_peer(), by a thread of its own while the caller does something else. */
+struct svm_ident_try;
+
+/**
+ * Start to open.
+ *
+ * @param pidfd    Goes to svm_ident_open_peer() with success.
+ * @param who      The user whose process it is: see svm_errand.h.
+ * @param eventfd  Written when it has ended; -1: none.
+ * @return 0; -EBUSY: this user has too many under way; -EAGAIN; -ENOMEM.
+ */
+int
+svm_ident_try_start(pid_t pid, int pidfd, uid_t who, int eventfd, struct svm_ident_try **try);
+
+/**
+ * Wait for it, 0 us: look.
+ *
+ * @return -EINPROGRESS; otherwise it is gone: as svm_ident_open().
+ */
+int
+svm_ident_try_wait(struct svm_ident_try *t, uint32_t us, struct svm_ident *id);
+
+/** Give it up; what it opens is closed. */
+void
+svm_ident_try_leave(struct svm_ident_try *t);
 
 /** Close both descriptors; safe after a failed open and twice, not before any open. */
 void

@@ -149,6 +149,8 @@ SVM_LANE_CODE __attribute__((noreturn, used)) static void
 lane_main(void *arg)
 {
 	struct svm_lane *lane = arg;
+	uint64_t one = 1;
+	bool announce;
 	long ret;
 
 	ret = lane_take_rights(&lane->rights);
@@ -161,7 +163,12 @@ lane_main(void *arg)
 			/* Acquire: the job, from svm_lane_submit(). */
 			if (__atomic_load_n(&lane->state, __ATOMIC_ACQUIRE) == SVM_LANE_BUSY) {
 				svm_xfer_execute(lane->job);
+				/* Once idle, the job is not the lane's any more. */
+				announce = lane->job->announce;
 				lane_become_idle(lane);
+				if (announce)
+					svm_lane_syscall(SYS_write, lane->eventfd, (long)&one,
+							sizeof(one), 0, 0, 0);
 			}
 			svm_lane_syscall(SYS_futex, (long)&lane->state,
 					FUTEX_WAIT | FUTEX_PRIVATE_FLAG, SVM_LANE_IDLE,
@@ -304,7 +311,7 @@ lane_alloc(void)
 }
 
 int
-svm_lane_start(const struct svm_cred *cred, struct svm_lane **out)
+svm_lane_start(const struct svm_cred *cred, int eventfd, struct svm_lane **out)
 {
 	uint64_t all = ~0ull, old = 0;
 	struct svm_lane *lane;
@@ -319,6 +326,7 @@ svm_lane_start(const struct svm_cred *cred, struct svm_lane **out)
 			goto free_lane;
 	}
 	lane->owner = getpid();
+	lane->eventfd = eventfd;
 	/* Before clone(): from then on the word is the lane's and the kernel's. */
 	lane->state = SVM_LANE_STARTING;
 

@@ -75,6 +75,25 @@ struct svm_lane *
 svm_lane_tryget(struct svm_lane_pool *pool, const struct svm_cred *cred, int *err);
 
 /**
+ * As tryget, taking the pool's lock, and with the eventfd for who then waits in
+ * poll(). Control path.
+ *
+ * @param again  An old refusal does not count: the first time.
+ * @return 0; -EINPROGRESS one is being made, or all are busy: what is given
+ *   back is not announced, so ask again after a while; or why none can be made.
+ */
+int
+svm_lane_ask(struct svm_lane_pool *pool, const struct svm_cred *cred, bool again,
+		struct svm_lane **lane);
+
+/**
+ * An eventfd, written when a lane has been made or refused, and when a job with
+ * `announce` has ended. One reader; it lives as long as the pool.
+ */
+int
+svm_lane_pool_eventfd(const struct svm_lane_pool *pool);
+
+/**
  * As tryget, waiting; an old refusal does not count. Control path.
  * 0, -ETIMEDOUT, or why none can be made.
  */

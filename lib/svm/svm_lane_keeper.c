@@ -35,7 +35,7 @@ wish_answer_locked(struct svm_lane_pool *pool, const struct svm_cred *cred, int 
 		wish->err = err;
 		wish->until_ns = svm_lane_now_ns() + REFUSAL_NS;
 	}
-	svm_lane_word_bump(&pool->news);
+	svm_lane_pool_tell(pool);
 }
 
 /** Look at a lane that was started; it may have come up, died, or hang. */
@@ -108,7 +108,7 @@ wish_serve_locked(struct svm_lane_pool *pool)
 	if (idle_fits_locked(pool, &wish->cred)) {
 		/* One came back meanwhile. */
 		wish->state = SVM_WISH_NONE;
-		svm_lane_word_bump(&pool->news);
+		svm_lane_pool_tell(pool);
 		return true;
 	}
 	if (pool->nb_lanes >= pool->max) {
@@ -122,7 +122,7 @@ wish_serve_locked(struct svm_lane_pool *pool)
 	pool->nb_lanes++;
 
 	pthread_mutex_unlock(&pool->lock);
-	ret = svm_lane_start(pool->privileged ? NULL : &cred, &lane);
+	ret = svm_lane_start(pool->privileged ? NULL : &cred, pool->eventfd, &lane);
 	if (ret == 0)
 		svm_lane_wait(lane, START_QUICK_NS);
 	pthread_mutex_lock(&pool->lock);

@@ -4,7 +4,9 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "svm_lane_pool.h"
 
@@ -24,6 +26,15 @@ svm_lane_word_bump(uint32_t *word)
 	__atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
 	svm_lane_syscall(SYS_futex, (long)word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG,
 			INT32_MAX, 0, 0, 0);
+}
+
+void
+svm_lane_pool_tell(struct svm_lane_pool *pool)
+{
+	uint64_t one = 1;
+
+	svm_lane_word_bump(&pool->news);
+	svm_lane_syscall(SYS_write, pool->eventfd, (long)&one, sizeof(one), 0, 0, 0);
 }
 
 uint32_t
@@ -214,6 +225,12 @@ svm_lane_pool_create(uint32_t max, bool privileged, struct svm_lane_pool **out)
 		return -ENOMEM;
 	pool->max = max;
 	pool->privileged = privileged;
+	pool->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pool->eventfd < 0) {
+		ret = -errno;
+		free(pool);
+		return ret;
+	}
 	TAILQ_INIT(&pool->starting);
 	TAILQ_INIT(&pool->idle);
 	TAILQ_INIT(&pool->held);
@@ -235,6 +252,7 @@ svm_lane_pool_create(uint32_t max, bool privileged, struct svm_lane_pool **out)
 
 free_pool:
 	pthread_mutex_destroy(&pool->lock);
+	close(pool->eventfd);
 	free(pool);
 	return ret;
 }
@@ -247,8 +265,17 @@ svm_lane_pool_destroy(struct svm_lane_pool *pool)
 	__atomic_store_n(&pool->stop, true, __ATOMIC_RELAXED);	/* svm_lane_word_bump() orders */
 	svm_lane_word_bump(&pool->kick);
 	pthread_join(pool->thread, NULL);
+	/* A lane that could not be ended may yet write: the number stays taken. */
+	if (TAILQ_EMPTY(&pool->ending))
+		close(pool->eventfd);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
+}
+
+int
+svm_lane_pool_eventfd(const struct svm_lane_pool *pool)
+{
+	return pool->eventfd;
 }
 
 struct svm_lane *
@@ -268,26 +295,36 @@ svm_lane_tryget(struct svm_lane_pool *pool, const struct svm_cred *cred, int *er
 }
 
 int
+svm_lane_ask(struct svm_lane_pool *pool, const struct svm_cred *cred, bool again,
+		struct svm_lane **lane)
+{
+	bool kick = false;
+	int err;
+
+	pthread_mutex_lock(&pool->lock);
+	*lane = lane_take_locked(pool, cred, again, &err, &kick);
+	pthread_mutex_unlock(&pool->lock);
+	if (kick)
+		svm_lane_word_bump(&pool->kick);
+	if (*lane != NULL)
+		return 0;
+	return err < 0 ? err : -EINPROGRESS;
+}
+
+int
 svm_lane_get(struct svm_lane_pool *pool, const struct svm_cred *cred,
 		uint32_t timeout_us, struct svm_lane **lane)
 {
 	uint64_t deadline = svm_lane_now_ns() + (uint64_t)timeout_us * 1000;
-	bool again = true, kick;
+	bool again = true;
 	uint32_t seen;
-	int err;
+	int ret;
 
 	for (;;) {
-		kick = false;
 		seen = svm_lane_word_read(&pool->news);
-		pthread_mutex_lock(&pool->lock);
-		*lane = lane_take_locked(pool, cred, again, &err, &kick);
-		pthread_mutex_unlock(&pool->lock);
-		if (kick)
-			svm_lane_word_bump(&pool->kick);
-		if (*lane != NULL)
-			return 0;
-		if (err < 0)
-			return err;
+		ret = svm_lane_ask(pool, cred, again, lane);
+		if (ret != -EINPROGRESS)
+			return ret;
 		if (svm_lane_now_ns() >= deadline)
 			return -ETIMEDOUT;
 		again = false;

@@ -45,6 +45,7 @@ struct svm_lane_pool {
 	/* Words that somebody sleeps on; each counts up. */
 	uint32_t kick;		/* the thread: there is work */
 	uint32_t news;		/* svm_lane_get(): something came or was refused */
+	int eventfd;		/* as `news`, for who waits in poll(); non-blocking */
 
 	bool stop;		/* set once, before the last kick */
 	struct svm_lane *given_back;	/* stack, pushed without the lock */
@@ -68,6 +69,10 @@ struct svm_lane_pool {
 /** Wake who sleeps on a counting word, after what it announces was stored. */
 SVM_LANE_LOCAL void
 svm_lane_word_bump(uint32_t *word);
+
+/** A wish has been answered: tell who waits for that. */
+SVM_LANE_LOCAL void
+svm_lane_pool_tell(struct svm_lane_pool *pool);
 
 /** What a word says now; look for work after it, then sleep on it. */
 SVM_LANE_LOCAL uint32_t

@@ -135,6 +135,7 @@ struct svm_lane {
 
 	/* fixed before the task starts */
 	pid_t owner;
+	int eventfd;		/* the pool's, for jobs that want it; -1 */
 	struct svm_lane_rights rights;
 
 	/* the pool's */
@@ -154,11 +155,12 @@ struct svm_lane {
  * Start a lane: it is STARTING, then IDLE, or DEAD with start_err.
  *
  * @param cred  Rights to take on; NULL keeps the caller's.
+ * @param eventfd  Written after a job that asks for it; -1: none.
  * @return 0, -EPERM the caller cannot take them on, -ENOMEM, -EAGAIN,
  *   -EMFILE and other errors of clone.
  */
 SVM_LANE_LOCAL int
-svm_lane_start(const struct svm_cred *cred, struct svm_lane **lane);
+svm_lane_start(const struct svm_cred *cred, int eventfd, struct svm_lane **lane);
 
 /** SIGKILL, by the pidfd: harmless when the task is gone already. */
 SVM_LANE_LOCAL void

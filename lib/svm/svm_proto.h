@@ -8,8 +8,10 @@
  *   HELLO              ---------->           versions and features offered
  *                      <----------  HELLO_REPLY    what was chosen, limits
  *   BIND               ---------->           pid comes from the kernel
- *                      <----------  BIND_REPLY     bond, token
- *   QUEUE_CREATE       ---------->           with the token
+ *                      <----------  CHALLENGE      a nonce, once the process is opened
+ *   PROOF              ---------->           the nonce stands where BIND said
+ *                      <----------  PROOF_REPLY    bond
+ *   QUEUE_CREATE       ---------->
  *                      <----------  QUEUE_CREATE_REPLY + memfd (SCM_RIGHTS)
  *   DOORBELL           ---------->           no reply
  *   QUEUE_DESTROY      ---------->
@@ -41,6 +43,9 @@
 /** Queues one worker may have, when the owner allows as many. */
 #define SVM_PROTO_QUEUES_MAX	64u
 
+/** Bytes of a nonce, and of the worker's memory that BIND names for it. */
+#define SVM_NONCE_LEN		16u
+
 /** Low bits name the request; SVM_MSG_REPLY set makes its reply. */
 #define SVM_MSG_REPLY		0x80u
 
@@ -51,9 +56,11 @@ enum svm_msg_type {
 	SVM_MSG_QUEUE_CREATE = 4,
 	SVM_MSG_QUEUE_DESTROY = 5,
 	SVM_MSG_DOORBELL = 6,		/**< has no reply */
+	SVM_MSG_PROOF = 16,
 
 	SVM_MSG_HELLO_REPLY = SVM_MSG_HELLO | SVM_MSG_REPLY,
-	SVM_MSG_BIND_REPLY = SVM_MSG_BIND | SVM_MSG_REPLY,
+	SVM_MSG_CHALLENGE = SVM_MSG_BIND | SVM_MSG_REPLY,
+	SVM_MSG_PROOF_REPLY = SVM_MSG_PROOF | SVM_MSG_REPLY,
 	SVM_MSG_UNBIND_REPLY = SVM_MSG_UNBIND | SVM_MSG_REPLY,
 	SVM_MSG_QUEUE_CREATE_REPLY = SVM_MSG_QUEUE_CREATE | SVM_MSG_REPLY,
 	SVM_MSG_QUEUE_DESTROY_REPLY = SVM_MSG_QUEUE_DESTROY | SVM_MSG_REPLY,
@@ -99,19 +106,33 @@ struct svm_msg_hello_reply {
 struct svm_msg_bind {
 	struct svm_msg_hdr hdr;
 	uint64_t user;		/**< handed to the owner's application, not looked at */
-	uint64_t reserved;
+	uint64_t word;		/**< address of SVM_NONCE_LEN bytes for the nonce */
 };
 
-/** Status: 0, -EEXIST, -EPERM, -ESRCH, -ENOSPC, -ETIMEDOUT, -ENOMEM, ... */
-struct svm_msg_bind_reply {
+struct svm_nonce {
+	uint8_t byte[SVM_NONCE_LEN];
+};
+
+/**
+ * The answer to BIND: the sender writes the nonce to its word, then sends PROOF.
+ * Status other than 0 ends the request: -EEXIST, -EPERM, -ESRCH, -ETIMEDOUT, ...
+ */
+struct svm_msg_challenge {
+	struct svm_msg_hdr hdr;
+	int32_t status;
+	uint32_t reserved;
+	struct svm_nonce nonce;
+};
+
+/** Status: 0, -EPERM, -EFAULT, -ESRCH, -ENOSPC, -ETIMEDOUT, -ENOMEM, ... */
+struct svm_msg_proof_reply {
 	struct svm_msg_hdr hdr;
 	int32_t status;
 	uint32_t reserved;
 	uint64_t bond;
-	uint64_t token;		/**< unguessable; QUEUE_CREATE shows it */
 };
 
-/** UNBIND, DOORBELL: nothing but the header. */
+/** PROOF, UNBIND, DOORBELL: nothing but the header. */
 struct svm_msg_plain {
 	struct svm_msg_hdr hdr;
 };
@@ -131,23 +152,15 @@ struct svm_msg_status {
 	uint32_t reserved;
 };
 
-/**
- * The token proves that this message was written after the bind, and the
- * kernel's credentials that the pid that was bound wrote it. So what was bound
- * is the sender, and not a program that the sender's pid became in between
- * (exec of a setuid file, a recycled pid) while the socket lived on elsewhere.
- */
 struct svm_msg_queue_create {
 	struct svm_msg_hdr hdr;
-	uint64_t token;
 	uint32_t depth;		/**< power of two, SVM_DEPTH_MIN to max_depth */
 	uint32_t features;	/**< SVM_QF_MULTI_PRODUCER or 0 */
 };
 
 /**
  * Status: 0, and the queue's memory comes along as one descriptor; -EINVAL:
- * depth or features; -ENOENT: not bound; -EPERM: wrong token; -ENOSPC: no more
- * queues; -ENOMEM, ...
+ * depth or features; -ENOENT: not bound; -ENOSPC: no more queues; -ENOMEM, ...
  */
 struct svm_msg_queue_create_reply {
 	struct svm_msg_hdr hdr;
@@ -170,7 +183,8 @@ union svm_msg {
 	struct svm_msg_hello hello;
 	struct svm_msg_hello_reply hello_reply;
 	struct svm_msg_bind bind;
-	struct svm_msg_bind_reply bind_reply;
+	struct svm_msg_challenge challenge;
+	struct svm_msg_proof_reply proof_reply;
 	struct svm_msg_plain plain;
 	struct svm_msg_status status;
 	struct svm_msg_queue_create queue_create;
@@ -183,9 +197,10 @@ _Static_assert(sizeof(struct svm_msg_hdr) == 16, "no padding");
 _Static_assert(sizeof(struct svm_msg_hello) == 32, "no padding");
 _Static_assert(sizeof(struct svm_msg_hello_reply) == 40, "no padding");
 _Static_assert(sizeof(struct svm_msg_bind) == 32, "no padding");
-_Static_assert(sizeof(struct svm_msg_bind_reply) == 40, "no padding");
+_Static_assert(sizeof(struct svm_msg_challenge) == 40, "no padding");
+_Static_assert(sizeof(struct svm_msg_proof_reply) == 32, "no padding");
 _Static_assert(sizeof(struct svm_msg_status) == 24, "no padding");
-_Static_assert(sizeof(struct svm_msg_queue_create) == 32, "no padding");
+_Static_assert(sizeof(struct svm_msg_queue_create) == 24, "no padding");
 _Static_assert(sizeof(struct svm_msg_queue_create_reply) == 40, "no padding");
 _Static_assert(sizeof(struct svm_msg_queue_destroy) == 24, "no padding");
 _Static_assert(sizeof(union svm_msg) == 64, "the longest message and more");
@@ -201,8 +216,11 @@ svm_msg_size(uint16_t type)
 		return sizeof(struct svm_msg_hello_reply);
 	case SVM_MSG_BIND:
 		return sizeof(struct svm_msg_bind);
-	case SVM_MSG_BIND_REPLY:
-		return sizeof(struct svm_msg_bind_reply);
+	case SVM_MSG_CHALLENGE:
+		return sizeof(struct svm_msg_challenge);
+	case SVM_MSG_PROOF_REPLY:
+		return sizeof(struct svm_msg_proof_reply);
+	case SVM_MSG_PROOF:
 	case SVM_MSG_UNBIND:
 	case SVM_MSG_DOORBELL:
 		return sizeof(struct svm_msg_plain);

@@ -35,8 +35,6 @@
 /* How long the end of the server goes on asking a busy device. */
 #define SERVER_END_MS		10000
 
-TAILQ_HEAD(conn_list, svm_conn);
-
 struct svm_server {
 	struct svm_server_conf conf;
 	struct svm_server_ops ops;
@@ -51,8 +49,8 @@ struct svm_server {
 
 	/* the server's thread only, but for nb_workers */
 	struct svm_conn_env env;
-	struct conn_list conns;		/* connected */
-	struct conn_list leaving;	/* being given back */
+	struct svm_conn_list conns;	/* connected */
+	struct svm_conn_list leaving;	/* being given back */
 	uint32_t nb_leaving;
 	uint32_t nb_workers;	/* connected; written by the thread, read by any */
 	bool told_full;		/* logged since the last worker left */
@@ -121,7 +119,7 @@ conn_accept(struct svm_server *s, int fd)
 	if (workers_now(s) + s->nb_leaving >= s->conf.max_workers) {
 		if (!s->told_full)
 			SVM_LOG(NOTICE, "%s: process %d turned away, %u workers are connected",
-				s->conf.path, (int)svm_sock_peer(fd, NULL), workers_now(s));
+				s->conf.path, (int)svm_sock_peer(fd, NULL, NULL), workers_now(s));
 		s->told_full = true;
 		svm_conn_refuse(fd, -EUSERS);
 		return;
@@ -201,12 +199,21 @@ event_serve(struct svm_server *s, int fd)
 	}
 }
 
-/* Connections that never say HELLO; the oldest come first. */
+static void
+bind_hang_up(struct svm_conn *conn, int status, void *arg)
+{
+	conn_hang_up(arg, conn, status);
+}
+
+/* Connections that never say HELLO, or PROOF; the oldest come first. */
 static void
 silent_hang_up(struct svm_server *s, uint64_t now)
 {
-	struct svm_conn *conn = TAILQ_FIRST(&s->conns);
+	struct svm_conn *conn;
 
+	while ((conn = svm_conn_asked_late(&s->env, now)) != NULL)
+		conn_hang_up(s, conn, -ETIMEDOUT);
+	conn = TAILQ_FIRST(&s->conns);
 	while (conn != NULL && now - conn->since_ms >= SERVER_HELLO_MS) {
 		struct svm_conn *next = TAILQ_NEXT(conn, link);
 
@@ -242,14 +249,16 @@ housekeep(struct svm_server *s)
 static int
 nap_ms(const struct svm_server *s)
 {
-	const struct svm_conn *last = TAILQ_LAST(&s->conns, conn_list);
+	const struct svm_conn *last = TAILQ_LAST(&s->conns, svm_conn_list);
 
-	if (!TAILQ_EMPTY(&s->leaving))
+	if (!TAILQ_EMPTY(&s->leaving) || svm_conn_binds_pending(&s->env))
 		return SERVER_TICK_MS;
 	if (s->resting)
 		return SERVER_ACCEPT_REST_MS;
 	/* The youngest connection has always said the least. */
 	if (last != NULL && now_ms() - last->since_ms < SERVER_HELLO_MS + SERVER_SLOW_MS * 2)
+		return SERVER_SLOW_MS;
+	if (!TAILQ_EMPTY(&s->env.asked))
 		return SERVER_SLOW_MS;
 	return -1;
 }
@@ -291,6 +300,7 @@ server_main(void *arg)
 		n = epoll_wait(s->fds.epfd, ev, SERVER_EVENTS, nap_ms(s));
 		for (i = 0; i < n; i++)
 			event_serve(s, ev[i].data.fd);
+		svm_conn_binds_step(&s->env, bind_hang_up, s);
 		housekeep(s);
 	}
 	conns_end(s);
@@ -336,6 +346,8 @@ fds_open(struct svm_server *s)
 		goto fini_fdtab;
 	}
 	rc = svm_fdtab_add(&s->fds, s->eventfd, &wake);
+	if (rc == 0 && s->conf.wake_fd >= 0)
+		rc = svm_fdtab_add(&s->fds, s->conf.wake_fd, &wake);
 	if (rc != 0)
 		goto close_eventfd;
 	if (s->conf.path[0] == '\0')
@@ -384,6 +396,9 @@ svm_server_create(const struct svm_server_conf *conf, const struct svm_server_op
 	s->env.arg = arg;
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->leaving);
+	TAILQ_INIT(&s->env.binding);
+	TAILQ_INIT(&s->env.waiting);
+	TAILQ_INIT(&s->env.asked);
 	s->conf.path = strdup(conf->path);
 	if (s->conf.path == NULL) {
 		rc = -ENOMEM;
@@ -447,6 +462,12 @@ void
 svm_server_unwatch(struct svm_server *server, int pidfd)
 {
 	svm_fdtab_del(&server->fds, pidfd);
+}
+
+int
+svm_server_eventfd(const struct svm_server *server)
+{
+	return server->eventfd;
 }
 
 uint32_t

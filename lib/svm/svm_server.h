@@ -15,15 +15,36 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "svm_proto.h"
+
 struct svm_server;
+
+/** Who connected, as the kernel says. */
+struct svm_peer {
+	pid_t pid;
+	uid_t uid;	/**< effective, as it connected; -1: not known */
+	gid_t gid;
+	int pidfd;	/**< -1: the kernel offers none */
+};
 
 /** The device, as the server sees it. Called on the server's thread only. */
 struct svm_server_ops {
 	/**
-	 * Bind the peer, which connected as uid. 0 and *bond, or -errno as
-	 * rte_svm_bind().
+	 * Begin to bind the peer, whose pidfd the device takes in any case, and
+	 * who will write the nonce at `word`. 0 and *req, or -errno.
 	 */
-	int (*bind)(void *arg, pid_t pid, uid_t uid, uint64_t user, uint64_t *bond);
+	int (*bind_begin)(void *arg, const struct svm_peer *peer, uint64_t user,
+			uint64_t word, void **req);
+	/**
+	 * Go on, without waiting. -EINPROGRESS; -EBUSY: it waits until others
+	 * have gone on; -errno: refused. 0 after bind_begin: the process is
+	 * opened, *nonce is for it; 0 after bind_prove: it is *bond.
+	 */
+	int (*bind_step)(void *arg, void *req, struct svm_nonce *nonce, uint64_t *bond);
+	/** The peer says that the nonce is where it shall be: look for it. */
+	void (*bind_prove)(void *arg, void *req);
+	/** Free a request, given up unless it has ended: 0 or -EBUSY (ask again). */
+	int (*bind_end)(void *arg, void *req);
 	/** End the bond: 0 or -EBUSY (ask again). */
 	int (*unbind)(void *arg, uint64_t bond);
 	/**
@@ -46,6 +67,7 @@ struct svm_server_conf {
 	uint32_t max_queues;	/* queues in all */
 	uint32_t max_depth;
 	uint32_t idle_us;	/* != 0: queues say SVM_QF_MAY_SLEEP */
+	int wake_fd;		/* an eventfd that wakes the server, too; -1: none */
 };
 
 /**
@@ -70,6 +92,10 @@ svm_server_watch(struct svm_server *server, int pidfd, uint64_t bond);
 /** Stop watching; before the pidfd is closed. Any thread. */
 void
 svm_server_unwatch(struct svm_server *server, int pidfd);
+
+/** An eventfd that wakes the server, to call bind_step. Any thread may write it. */
+int
+svm_server_eventfd(const struct svm_server *server);
 
 /** Workers connected now. Any thread. */
 uint32_t

@@ -18,6 +18,10 @@
 /* Messages thrown away at most when a connection is closed. */
 #define SOCK_DRAIN		1024
 #define SOCK_LOCK_TRIES		16
+/* Linux 6.5; Debian 12's headers are older. */
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD		77
+#endif
 
 _Static_assert(sizeof(((struct svm_sock_listener *)0)->path) ==
 	sizeof(((struct sockaddr_un *)0)->sun_path), "any address fits");
@@ -170,16 +174,29 @@ svm_sock_accept(const struct svm_sock_listener *l)
 }
 
 pid_t
-svm_sock_peer(int sock, uid_t *uid)
+svm_sock_peer(int sock, uid_t *uid, gid_t *gid)
 {
-	struct ucred cred = { .uid = (uid_t)-1 };
+	struct ucred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
 	socklen_t len = sizeof(cred);
 
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
 		cred.pid = 0;
 	if (uid != NULL)
 		*uid = cred.uid;
+	if (gid != NULL)
+		*gid = cred.gid;
 	return cred.pid;
+}
+
+int
+svm_sock_peer_pidfd(int sock)
+{
+	socklen_t len = sizeof(int);
+	int fd = -1;
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) != 0)
+		return -1;
+	return fd;
 }
 
 int

@@ -62,9 +62,20 @@ svm_sock_accept(const struct svm_sock_listener *l);
  *
  * @param uid
  *   Out: its effective user as it connected, -1 when nobody knows. May be NULL.
+ * @param gid
+ *   Out: its effective group. May be NULL.
  */
 pid_t
-svm_sock_peer(int sock, uid_t *uid);
+svm_sock_peer(int sock, uid_t *uid, gid_t *gid);
+
+/**
+ * A pidfd of the process that connected: whatever its pid is by now.
+ *
+ * @return A descriptor; -1: the process is gone, or the kernel (before Linux
+ *   6.5) cannot tell.
+ */
+int
+svm_sock_peer_pidfd(int sock);
 
 /**
  * Send one message whole.

@@ -210,6 +210,7 @@ svm_xfer_reset(struct svm_job *job)
 
 	job->nb_calls = 0;
 	job->nb_iov = 0;
+	job->proof_done = 0;
 	for (i = 0; i < job->nb; i++) {
 		job->xfer[i].done = 0;
 		job->xfer[i].status = SVM_ST_TIMEOUT;
@@ -225,6 +226,10 @@ svm_xfer_execute(struct svm_job *job)
 	status = svm_xfer_check(job->pidfd, job->memfd);
 	if (status == SVM_ST_OK) {
 		xfer_all(job);
+		if (job->proof != NULL)
+			job->proof_done = (int32_t)svm_lane_syscall(SYS_pread64,
+					job->memfd, (long)job->proof, job->proof_len,
+					(long)job->proof_addr, 0, 0);
 		status = svm_xfer_check(job->pidfd, job->memfd);
 	}
 	if (status == SVM_ST_OK)

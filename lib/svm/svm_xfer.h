@@ -44,9 +44,18 @@ struct svm_job {
 	int pidfd;		/**< names the process; -1 where the kernel has none */
 	int memfd;		/**< /proc/PID/mem, tied to the mm; -1: no check */
 	bool write;		/**< into the worker */
+	bool announce;		/**< a lane writes the pool's eventfd when it has ended */
 	uint32_t nb;
 	struct svm_xfer *xfer;
+	/**
+	 * If not NULL: read proof_len bytes at proof_addr through memfd, too,
+	 * after the pieces and before the second check: they are then the mm's.
+	 */
+	uint8_t *proof;
+	uint64_t proof_addr;
+	uint32_t proof_len;
 	/* results */
+	int32_t proof_done;	/**< bytes read, or -errno */
 	uint32_t nb_calls;	/**< process_vm_* calls made */
 	uint32_t nb_iov;	/**< remote iovecs after merging */
 	/* scratch, private to the run */

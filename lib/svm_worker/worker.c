@@ -84,17 +84,26 @@ svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond)
 		return -EINVAL;
 	svm_msg_init(&msg, SVM_MSG_BIND, worker->version, 0);
 	msg.bind.user = user;
+	msg.bind.word = (uintptr_t)&worker->nonce;
 	rc = svm_wconn_request(worker, &msg, NULL);
 	if (rc == 0)
-		rc = svm_wconn_status(msg.bind_reply.status);
+		rc = svm_wconn_status(msg.challenge.status);
 	if (rc != 0)
 		return rc;
-	if (worker->bond != 0 || msg.bind_reply.bond == 0 || msg.bind_reply.reserved != 0) {
+	worker->nonce = msg.challenge.nonce;
+	svm_msg_init(&msg, SVM_MSG_PROOF, worker->version, 0);
+	/* The owner reads it while we wait: it must be in memory by then. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	rc = svm_wconn_request(worker, &msg, NULL);
+	if (rc == 0)
+		rc = svm_wconn_status(msg.proof_reply.status);
+	if (rc != 0)
+		return rc;
+	if (worker->bond != 0 || msg.proof_reply.bond == 0 || msg.proof_reply.reserved != 0) {
 		svm_wconn_break(worker);
 		return -EPROTO;
 	}
-	worker->bond = msg.bind_reply.bond;
-	worker->token = msg.bind_reply.token;
+	worker->bond = msg.proof_reply.bond;
 	if (bond != NULL)
 		*bond = worker->bond;
 	return 0;

@@ -27,7 +27,8 @@ struct svm_worker {
 	uint32_t max_depth;
 	uint32_t max_queues;
 	uint64_t bond;		/* 0: not bound */
-	uint64_t token;
+	/* The owner looks here for what it told us: who asks is this address space. */
+	struct svm_nonce nonce;
 	struct svm_worker_queue *queues;
 };
 

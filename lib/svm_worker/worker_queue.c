@@ -132,7 +132,6 @@ svm_worker_queue_create(struct svm_worker *worker, uint32_t depth, uint32_t flag
 		return -ENOMEM;
 
 	svm_msg_init(&msg, SVM_MSG_QUEUE_CREATE, worker->version, 0);
-	msg.queue_create.token = worker->token;
 	msg.queue_create.depth = depth;
 	msg.queue_create.features = features;
 	rc = svm_wconn_request(worker, &msg, &fd);
