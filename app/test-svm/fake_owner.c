@@ -212,8 +212,10 @@ fake_queue_destroy(void *arg, void *queue)
 }
 
 static void
-fake_doorbell(void *arg)
+fake_doorbell(void *arg, void *const *queues, uint32_t nb)
 {
+	(void)queues;
+	(void)nb;
 	count(&((struct fake_owner *)arg)->doorbells);
 }
 
@@ -264,8 +266,8 @@ fake_owner_start(struct fake_owner *fo, uint32_t idle_us)
 		.max_workers = 4,
 		.max_queues = FAKE_QUEUES,
 		.max_depth = 1024,
-		.idle_us = idle_us,
 		.wake_fd = -1,
+		.may_sleep = idle_us != 0,
 	};
 
 	return svm_server_create(&conf, &ops, fo, &fo->server);

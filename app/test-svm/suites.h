@@ -22,7 +22,9 @@ int test_dmadev_life_suite(void);
 int test_bond_suite(void);
 int test_identity_suite(void);
 int test_life_suite(void);
+int test_wakeup_suite(void);
 int test_engine_suite(void);
+int test_idle_suite(void);
 int test_queue_suite(void);
 int test_fault_suite(void);
 int test_hostile_suite(void);
@@ -51,7 +53,9 @@ static const struct test_suite test_suites[] = {
 	{ "bond", test_bond_suite },
 	{ "identity", test_identity_suite },
 	{ "life", test_life_suite },
+	{ "wakeup", test_wakeup_suite },
 	{ "engine", test_engine_suite },
+	{ "idle", test_idle_suite },
 	{ "queue", test_queue_suite },
 	{ "fault", test_fault_suite },
 	{ "hostile", test_hostile_suite },

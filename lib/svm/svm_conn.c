@@ -107,7 +107,7 @@ queue_give(struct svm_conn *conn, const struct svm_msg_queue_create *in, uint32_
 {
 	const struct svm_conn_env *env = conn->env;
 	const uint32_t features = in->features |
-		(env->conf->idle_us != 0 ? SVM_QF_MAY_SLEEP : 0);
+		(env->conf->may_sleep ? SVM_QF_MAY_SLEEP : 0);
 	void *queue = NULL;
 	int fd = -1, rc;
 
@@ -261,7 +261,8 @@ svm_conn_serve(struct svm_conn *conn, int *status)
 	}
 	/* Once for all that rang in this turn: waking twice wakes no better. */
 	if (rang)
-		conn->env->ops->doorbell(conn->env->arg);
+		conn->env->ops->doorbell(conn->env->arg, conn->queue,
+			SVM_PROTO_QUEUES_MAX);
 	*status = rc < 0 ? rc : 0;
 	return rc == 0;
 }

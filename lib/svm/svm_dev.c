@@ -107,9 +107,14 @@ serve_queue_destroy(void *arg, void *queue)
 }
 
 static void
-serve_doorbell(void *arg)
+serve_doorbell(void *arg, void *const *queues, uint32_t nb)
 {
-	svm_engine_wake(((struct svm_dev *)arg)->engine);
+	uint32_t i;
+
+	RTE_SET_USED(arg);
+	for (i = 0; i != nb; i++)
+		if (queues[i] != NULL)
+			svm_engine_post(queues[i]);
 }
 
 static void
@@ -147,8 +152,8 @@ dev_create_server(struct svm_dev *dev)
 		.max_workers = dev->conf.max_bonds,
 		.max_queues = dev->conf.queues,
 		.max_depth = dev->conf.depth,
-		.idle_us = dev->conf.idle_us,
 		.wake_fd = dev->lanes != NULL ? svm_lane_pool_eventfd(dev->lanes) : -1,
+		.may_sleep = true,
 	};
 	int ret;
 

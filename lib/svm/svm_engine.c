@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <linux/futex.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
@@ -13,10 +9,8 @@
 #include "svm_log.h"
 #include "svm_trap.h"
 
-/* Empty polls of a queue between looks for a producer that claimed and died. */
-#define STALL_POLLS	1024u
-/* What that producer gets, in timeouts: it may only have lost its core. */
-#define STALL_TIMEOUTS	16u
+/* Empty polls of a worker's queue between two looks whether it may rest. */
+#define LOOK_POLLS	256u
 
 int
 svm_engine_create(const struct svm_engine_conf *conf, struct svm_engine **engine)
@@ -29,19 +23,20 @@ svm_engine_create(const struct svm_engine_conf *conf, struct svm_engine **engine
 		return -ENOMEM;
 	*e = (struct svm_engine){ .conf = *conf };
 	e->timeout_cycles = conf->timeout_us * rte_get_tsc_hz() / 1000000;
-	e->queues = calloc(conf->max_queues, sizeof(*e->queues));
-	if (e->queues == NULL) {
+	e->rest_cycles = conf->rest_us * rte_get_tsc_hz() / 1000000;
+	e->active = calloc(conf->max_queues, sizeof(*e->active));
+	if (e->active == NULL) {
 		ret = -ENOMEM;
 		goto free_engine;
 	}
 	ret = svm_batch_set_create(conf->max_batches, &e->batches);
 	if (ret < 0)
-		goto free_queues;
+		goto free_active;
 	*engine = e;
 	return 0;
 
-free_queues:
-	free(e->queues);
+free_active:
+	free(e->active);
 free_engine:
 	free(e);
 	return ret;
@@ -53,7 +48,7 @@ svm_engine_destroy(struct svm_engine *e)
 	if (e == NULL)
 		return;
 	svm_batch_set_destroy(&e->batches);
-	free(e->queues);
+	free(e->active);
 	free(e);
 }
 
@@ -147,31 +142,6 @@ guarded_complete(struct svm_engine *e, struct svm_eq *q)
 	return n;
 }
 
-/*
- * A producer of several that dies between claim and mark stalls its queue. The
- * tail it wrote says that something is claimed; in the end the queue is given up.
- */
-static void
-eq_check_stall(struct svm_engine *e, struct svm_eq *q)
-{
-	struct svm_guard g;
-	uint32_t tail;
-
-	q->empty_polls = 0;
-	if (svm_guard_enter(&g, q->mem, q->mem_len) != 0) {
-		svm_eq_break(e, q, -EFAULT);
-		return;
-	}
-	tail = __atomic_load_n(&q->ring.hdr->sq_tail, __ATOMIC_RELAXED);
-	svm_guard_leave(&g);
-	if (tail == q->head || q->stall_head != q->head || q->stall_since == 0) {
-		q->stall_head = q->head;
-		q->stall_since = tail == q->head ? 0 : rte_rdtsc();
-	} else if (rte_rdtsc() - q->stall_since > STALL_TIMEOUTS * e->timeout_cycles) {
-		svm_eq_break(e, q, -ETIMEDOUT);
-	}
-}
-
 /* ---- turns ---- */
 
 static uint32_t
@@ -183,6 +153,8 @@ eq_poll(struct svm_engine *e, struct svm_eq *q)
 	if (unlikely(q->broken || q->closing)) {
 		/* A batch that has ended since may have put an operation back. */
 		eq_abort_parked(e, q);
+		if (q->nb_issued == 0)
+			svm_active_leave(e, q);
 		return 0;
 	}
 	n = worker ? guarded_intake(e, q) : svm_intake(e, q);
@@ -190,46 +162,75 @@ eq_poll(struct svm_engine *e, struct svm_eq *q)
 		svm_batch_issue(e, q);
 	if (!svm_eq_settled(q))
 		n += worker ? guarded_complete(e, q) : svm_eq_complete(q);
-	else if (n == 0 && worker && ++q->empty_polls == STALL_POLLS)
-		eq_check_stall(e, q);
+	else if (n == 0 && worker && unlikely(++q->empty_polls == LOOK_POLLS))
+		svm_active_look(e, q);
 	return n;
 }
 
-/* What control asked for: new queues in, closing ones out. */
+bool
+svm_eq_close(struct svm_engine *e, struct svm_eq *q)
+{
+	uint32_t none = SVM_POST_NONE;
+
+	eq_abort_parked(e, q);
+	if (q->nb_issued != 0)
+		return false;
+	/* One that is posted comes by once more: it must not be freed before.
+	 * Relaxed: nothing but the post itself is divided here. */
+	if (!__atomic_compare_exchange_n(&q->post, &none, SVM_POST_OVER, false,
+			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return false;
+	if (!q->broken)
+		guarded_complete(e, q);
+	eq_tell_state(q, SVM_QS_STOPPED, 0);
+	return true;
+}
+
+void
+svm_eq_closed(struct svm_eq *q)
+{
+	/* Release: pairs with the load in svm_engine_detach(). */
+	__atomic_store_n(&q->life, SVM_EQ_CLOSED, __ATOMIC_RELEASE);
+}
+
+/* A queue was posted: why, its fields say. */
+static void
+eq_attend(struct svm_engine *e, struct svm_eq *q)
+{
+	const bool new = !q->attached;
+
+	/* Full: what is looked at from here on is what whoever finds the queue
+	 * posted still had stored before; pairs with the fence in svm_engine_post(). */
+	__atomic_store_n(&q->post, SVM_POST_NONE, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	q->attached = true;
+	/* Acquire: pairs with the exchange in svm_engine_detach(). */
+	if (__atomic_load_n(&q->life, __ATOMIC_ACQUIRE) == SVM_EQ_CLOSING) {
+		q->closing = true;
+		if (!q->active)
+			svm_active_add(e, q);
+		svm_active_leave(e, q);
+	} else if (new) {
+		svm_active_add(e, q);
+	} else if (!q->active && !q->broken) {
+		svm_active_wake(e, q);
+	}
+}
+
+/* What control asked for: new queues in, rung ones back, closing ones out. */
 static void
 engine_attend(struct svm_engine *e)
 {
-	struct svm_eq *q;
-	uint32_t i;
+	/* Acquire: pairs with the release push in svm_engine_post(). */
+	struct svm_eq *q = __atomic_exchange_n(&e->posted, NULL, __ATOMIC_ACQUIRE);
 
-	/* Acquire: pairs with the release push in svm_engine_attach(). */
-	q = __atomic_exchange_n(&e->incoming, NULL, __ATOMIC_ACQUIRE);
 	while (q != NULL) {
-		struct svm_eq *next = q->next_incoming;
+		struct svm_eq *next = q->next_post;
 
-		e->queues[e->nb_queues++] = q;
+		eq_attend(e, q);
 		q = next;
 	}
-	for (i = 0; i != e->nb_queues; i++) {
-		q = e->queues[i];
-		/* Acquire: pairs with the store in svm_engine_detach(). */
-		if (__atomic_load_n(&q->life, __ATOMIC_ACQUIRE) != SVM_EQ_CLOSING)
-			continue;
-		q->closing = true;
-		eq_abort_parked(e, q);
-		if (q->nb_issued != 0) {
-			/* Look again next turn. An exchange: what control released
-			 * with a 1 that stands there goes on to the next reader. */
-			__atomic_exchange_n(&e->attention, 1, __ATOMIC_RELAXED);
-			continue;
-		}
-		if (!q->broken)
-			guarded_complete(e, q);
-		eq_tell_state(q, SVM_QS_STOPPED, 0);
-		e->queues[i--] = e->queues[--e->nb_queues];
-		/* Release: the engine touches it no more. */
-		__atomic_store_n(&q->life, SVM_EQ_CLOSED, __ATOMIC_RELEASE);
-	}
+	svm_active_sweep(e);
 }
 
 uint32_t
@@ -244,12 +245,14 @@ svm_engine_turn(struct svm_engine *e)
 	if (e->batches.nb != 0)
 		svm_batch_poll(e);
 	/* Another one is first each time: who is first gets what has come free. */
-	if (++e->first >= e->nb_queues)
+	if (++e->first >= e->nb_active)
 		e->first = 0;
-	for (i = e->first; i < e->nb_queues; i++)
-		n += eq_poll(e, e->queues[i]);
+	for (i = e->first; i < e->nb_active; i++)
+		n += eq_poll(e, e->active[i]);
 	for (i = 0; i < e->first; i++)
-		n += eq_poll(e, e->queues[i]);
+		n += eq_poll(e, e->active[i]);
+	if (unlikely(e->nb_leaving != 0))
+		svm_active_sweep(e);
 	if (unlikely(n == 0 && e->batches.nb != 0))
 		svm_batch_wait(e);
 	return n;
@@ -262,8 +265,9 @@ engine_settle_step(struct svm_engine *e)
 	uint32_t i, left = e->batches.nb;
 
 	svm_batch_poll(e);
-	for (i = 0; i != e->nb_queues; i++) {
-		struct svm_eq *q = e->queues[i];
+	/* One that rests has nothing parked or under way. */
+	for (i = 0; i != e->nb_active; i++) {
+		struct svm_eq *q = e->active[i];
 
 		if (q->broken || q->closing) {
 			eq_abort_parked(e, q);
@@ -303,15 +307,36 @@ svm_engine_ask(struct svm_engine *e)
 }
 
 void
-svm_engine_attach(struct svm_engine *e, struct svm_eq *q)
+svm_engine_post(struct svm_eq *q)
 {
-	q->life = SVM_EQ_RUN;
-	q->next_incoming = __atomic_load_n(&e->incoming, __ATOMIC_RELAXED);
+	struct svm_engine *e = q->engine;
+	uint32_t none = SVM_POST_NONE;
+
+	/*
+	 * Full: why the queue is posted was stored before. Where it is posted
+	 * already, the engine has yet to take it off, and looks after that: pairs
+	 * with the fence in eq_attend().
+	 */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!__atomic_compare_exchange_n(&q->post, &none, SVM_POST_SENT, false,
+			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return;
+	/* Relaxed: the exchange below checks it. */
+	q->next_post = __atomic_load_n(&e->posted, __ATOMIC_RELAXED);
 	/* Release: pairs with the exchange in engine_attend(). */
-	while (!__atomic_compare_exchange_n(&e->incoming, &q->next_incoming, q, true,
+	while (!__atomic_compare_exchange_n(&e->posted, &q->next_post, q, true,
 			__ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		;
 	svm_engine_ask(e);
+}
+
+void
+svm_engine_attach(struct svm_engine *e, struct svm_eq *q)
+{
+	q->engine = e;
+	q->life = SVM_EQ_RUN;
+	q->post = SVM_POST_NONE;
+	svm_engine_post(q);
 }
 
 int
@@ -319,19 +344,23 @@ svm_engine_detach(struct svm_engine *e, struct svm_eq *q)
 {
 	uint32_t life = SVM_EQ_RUN;
 
-	__atomic_compare_exchange_n(&q->life, &life, SVM_EQ_CLOSING, false,
-		__ATOMIC_RELEASE, __ATOMIC_RELAXED);
-	svm_engine_ask(e);
+	if (__atomic_compare_exchange_n(&q->life, &life, SVM_EQ_CLOSING, false,
+			__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		svm_engine_post(q);
+	else
+		svm_engine_ask(e);
 	if (svm_engine_try_acquire(e)) {
 		if (e->batches.nb != 0)
 			svm_batch_poll(e);
 		/* Acquire, as in svm_engine_turn(): a request that this takes away
 		 * is seen by what follows. */
 		__atomic_exchange_n(&e->attention, 0, __ATOMIC_ACQUIRE);
+		if (q->closing && q->active)
+			svm_active_leave(e, q);
 		engine_attend(e);
 		svm_engine_release(e);
 	}
-	/* Acquire: pairs with the store in engine_attend(). */
+	/* Acquire: pairs with the store in svm_eq_closed(). */
 	return __atomic_load_n(&q->life, __ATOMIC_ACQUIRE) == SVM_EQ_CLOSED ?
 		0 : -EBUSY;
 }
@@ -343,80 +372,4 @@ svm_engine_help(struct svm_engine *e)
 		return;
 	engine_settle_step(e);
 	svm_engine_release(e);
-}
-
-/* ---- sleeping ---- */
-
-static bool
-eq_need_wakeup(struct svm_engine *e, struct svm_eq *q, uint32_t value)
-{
-	struct svm_guard g;
-	bool ready;
-
-	if (q->broken)
-		return false;
-	if (svm_guard_enter(&g, q->mem, q->mem_len) != 0) {
-		svm_eq_break(e, q, -EFAULT);
-		return false;
-	}
-	/* Relaxed: the fence between this store and the look at the ring is in
-	 * svm_engine_sleep(). */
-	__atomic_store_n(&q->ring.hdr->need_wakeup, value, __ATOMIC_RELAXED);
-	ready = svm_ring_ready(&q->ring, q->head);
-	svm_guard_leave(&g);
-	return ready;
-}
-
-/* A long operation goes on in the next turn, without a batch in between. */
-static bool
-engine_has_parked(const struct svm_engine *e)
-{
-	uint32_t i;
-
-	for (i = 0; i != e->nb_queues; i++)
-		if (e->queues[i]->nb_parked != 0)
-			return true;
-	return false;
-}
-
-static bool
-engine_set_wakeup(struct svm_engine *e, uint32_t value)
-{
-	bool ready = false;
-	uint32_t i;
-
-	for (i = 0; i != e->nb_queues; i++)
-		ready |= eq_need_wakeup(e, e->queues[i], value);
-	return ready;
-}
-
-void
-svm_engine_sleep(struct svm_engine *e, uint64_t ns)
-{
-	const struct timespec ts = {
-		.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000,
-	};
-
-	if (e->batches.nb != 0 || engine_has_parked(e))
-		return;
-	__atomic_store_n(&e->sleeping, 1, __ATOMIC_RELAXED);
-	engine_set_wakeup(e, 1);
-	/* Full: need_wakeup and sleeping before the looks at rings and attention;
-	 * pairs with the fences in svm_oq_kick_slow(), the worker's submit and
-	 * svm_engine_wake(). */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!engine_set_wakeup(e, 1) &&
-			__atomic_load_n(&e->attention, __ATOMIC_RELAXED) == 0)
-		syscall(SYS_futex, &e->sleeping, FUTEX_WAIT_PRIVATE, 1, &ts, NULL, 0);
-	__atomic_store_n(&e->sleeping, 0, __ATOMIC_RELAXED);
-	engine_set_wakeup(e, 0);
-}
-
-void
-svm_engine_wake(struct svm_engine *e)
-{
-	/* Full: what the caller published before the look at sleeping. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_exchange_n(&e->sleeping, 0, __ATOMIC_RELAXED) != 0)
-		syscall(SYS_futex, &e->sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }

@@ -3,16 +3,19 @@
  * The engine: takes descriptors from its queues, executes them, completes
  * them in order per queue.
  *
- *   svm_engine.c   turns, attaching and closing queues, sleeping
+ *   svm_engine.c   turns, attaching and closing queues
+ *   svm_active.c   which queues a turn looks at; sleeping
  *   svm_intake.c   ring -> checked copy -> done at once, or parked
  *   svm_local.c    operations on the owner's own memory
  *   svm_batch.c    operations on foreign memory, batched through lanes
  *
- * One turn looks once at each queue. Whoever runs turns holds the runner
- * token: the device's thread for as long as it runs; a service core or a
- * submitting lcore for one turn. Control asks through `attention` and waits
- * for the queue's `life` to say CLOSED; when nobody runs, control takes the
- * token and does that work itself.
+ * One turn looks once at each active queue; a worker's queue without work rests
+ * off the list until its doorbell. Whoever runs turns holds the runner token:
+ * the device's thread for as long as it runs; a service core or a submitting
+ * lcore for one turn. Control posts a queue, which raises `attention`: it is
+ * new, or its doorbell rang, or it is to close. Then control waits for the
+ * queue's `life` to say CLOSED; when nobody runs, it takes the token and does
+ * that work itself.
  *
  * Everything in struct svm_engine but the atomics belongs to the token.
  */
@@ -59,6 +62,7 @@ struct svm_engine_conf {
 	struct svm_fault_queue *faults;
 	struct svm_lane_pool *lanes;	/* NULL with cma=inline */
 	uint32_t timeout_us;
+	uint32_t rest_us;		/* a worker's queue without work is polled so long */
 	uint32_t max_queues;
 	uint32_t max_batches;
 };
@@ -66,19 +70,20 @@ struct svm_engine_conf {
 struct svm_engine {
 	/* Read each turn. */
 	uint32_t attention;		/* atomic: control wants something */
-	uint32_t nb_queues;
+	uint32_t nb_active;
+	uint32_t nb_leaving;		/* of them, marked */
 	uint32_t first;			/* queue that a turn begins with; goes round */
-	struct svm_eq **queues;
+	struct svm_eq **active;
 	struct svm_batch_set batches;
 	struct svm_counters counters;
 
 	struct svm_engine_conf conf;
-	uint64_t timeout_cycles;
+	uint64_t timeout_cycles, rest_cycles;
 
 	/* Between control and the runner. */
 	uint32_t runner __rte_cache_aligned;	/* atomic: the token */
 	uint32_t sleeping;		/* atomic: futex word, 1 while asleep */
-	struct svm_eq *incoming;	/* atomic: stack of queues to attach */
+	struct svm_eq *posted;		/* atomic: stack of queues to look after */
 };
 
 int
@@ -116,6 +121,14 @@ void
 svm_engine_attach(struct svm_engine *engine, struct svm_eq *eq);
 
 /**
+ * Have the engine look after an attached queue: its doorbell rang. Costs the
+ * engine a look, when there is nothing in the queue. Any thread, as often as it
+ * likes: a queue is posted once at a time.
+ */
+void
+svm_engine_post(struct svm_eq *eq);
+
+/**
  * Have the engine let go of a queue: what is parked is aborted, what is in a
  * lane ends. Any thread, and again after -EBUSY. Never waits long.
  *
@@ -132,14 +145,15 @@ void
 svm_engine_help(struct svm_engine *engine);
 
 /**
- * Sleep until woken, unless there is work. The caller holds the token.
+ * Sleep until woken, unless there is work. The caller holds the token. There is
+ * no bound, but while a producer has claimed slots and not handed them over.
  *
  * Sleeping pairs with svm_engine_wake(): need_wakeup is stored, then every
  * ring is looked at; a producer marks its slot, then loads need_wakeup; both
  * with a full fence between, so one of the two sees the other.
  */
 void
-svm_engine_sleep(struct svm_engine *engine, uint64_t ns);
+svm_engine_sleep(struct svm_engine *engine);
 
 /** Have the engine look up: what the caller stored before is seen. Any thread. */
 void
@@ -162,6 +176,39 @@ svm_eq_complete(struct svm_eq *q);
 /** Give a queue up: its ring cannot be used any more. svm_engine.c. */
 void
 svm_eq_break(struct svm_engine *engine, struct svm_eq *q, int error);
+
+/**
+ * A queue that control wants closed: abort what is parked, and when nothing is
+ * in a batch say that it is the engine's no more. False: not yet; it stays
+ * active. True: the caller takes it off the list without looking into it, then
+ * calls svm_eq_closed(). svm_engine.c.
+ */
+bool
+svm_eq_close(struct svm_engine *engine, struct svm_eq *q);
+
+/** The engine touches the queue no more; it may be freed at once. svm_engine.c. */
+void
+svm_eq_closed(struct svm_eq *q);
+
+/** Put a queue on the list of polled ones. svm_active.c. */
+void
+svm_active_add(struct svm_engine *engine, struct svm_eq *q);
+
+/** Mark a queue: svm_active_sweep() looks whether it can leave. svm_active.c. */
+void
+svm_active_leave(struct svm_engine *engine, struct svm_eq *q);
+
+/** Take marked queues off the list, those that can be. svm_active.c. */
+void
+svm_active_sweep(struct svm_engine *engine);
+
+/** A worker's queue was polled in vain many times. svm_active.c. */
+void
+svm_active_look(struct svm_engine *engine, struct svm_eq *q);
+
+/** A resting queue's doorbell rang: back on the list, if it has work. svm_active.c. */
+void
+svm_active_wake(struct svm_engine *engine, struct svm_eq *q);
 
 /** Execute on the owner's own memory. svm_local.c. */
 void

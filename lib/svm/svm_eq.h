@@ -48,12 +48,21 @@ struct svm_op {
 
 TAILQ_HEAD(svm_op_list, svm_op);
 
+/** Whether a queue is on its engine's stack of posted ones: once at the most. */
+enum svm_eq_post {
+	SVM_POST_NONE,
+	SVM_POST_SENT,		/* on the stack, or about to be */
+	SVM_POST_OVER,		/* closed: never again */
+};
+
 /** Life of a queue's engine end. */
 enum svm_eq_life {
 	SVM_EQ_RUN,
 	SVM_EQ_CLOSING,		/* control asks: abort, detach */
 	SVM_EQ_CLOSED,		/* the engine answers: it touches it no more */
 };
+
+struct svm_engine;
 
 struct svm_eq {
 	/* Hot. */
@@ -64,6 +73,10 @@ struct svm_eq {
 	uint32_t self_pasid;		/* 0: an owner queue */
 	bool broken;			/* given up; only closing is left */
 	bool closing;			/* the engine has seen CLOSING: nothing new starts */
+	bool attached;			/* the engine has seen it */
+	bool active;			/* on the list of polled queues */
+	bool leaving;			/* about to leave it: see svm_active.c */
+	uint32_t empty_polls;
 	struct svm_op *ops;		/* depth records */
 	struct svm_op_list parked;
 	struct svm_use uses[SVM_USES];
@@ -73,10 +86,11 @@ struct svm_eq {
 	/* Cold. */
 	struct svm_seg *segs;		/* depth rows, copies */
 	uint32_t life;			/* enum svm_eq_life, atomic */
-	uint32_t empty_polls;
-	uint32_t stall_head;		/* a producer that claims and dies: see svm_engine.c */
-	uint64_t stall_since;
-	struct svm_eq *next_incoming;
+	uint32_t look_head;		/* head at the last look, and since when it is there: */
+	uint64_t look_since;		/* see svm_active.c */
+	struct svm_engine *engine;	/* that serves it */
+	uint32_t post;			/* enum svm_eq_post, atomic */
+	struct svm_eq *next_post;
 	TAILQ_ENTRY(svm_eq) fill_link;	/* svm_fill.h; worker queues only */
 	void *mem;
 	size_t mem_len;

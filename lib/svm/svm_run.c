@@ -26,8 +26,6 @@
 
 /* Idle turns before the thread offers its core to others between turns. */
 #define YIELD_TURNS	4096u
-/* A sleeping engine looks around this often even when nobody rings. */
-#define SLEEP_NS	UINT64_C(100000000)
 
 /* ---- engine=thread ---- */
 
@@ -63,7 +61,7 @@ thread_idle(struct svm_dev *dev, uint32_t idle_turns, uint64_t idle_since)
 	rte_pause();
 	if (dev->conf.idle_us != 0 && rte_rdtsc() - idle_since >
 			dev->conf.idle_us * rte_get_tsc_hz() / 1000000)
-		svm_engine_sleep(dev->engine, SLEEP_NS);
+		svm_engine_sleep(dev->engine);
 	else if (idle_turns > YIELD_TURNS)
 		sched_yield();
 }

@@ -55,8 +55,11 @@ struct svm_server_ops {
 			void **queue, int *fd);
 	/** Take the queue from the engine and free it: 0 or -EBUSY (ask again). */
 	int (*queue_destroy)(void *arg, void *queue);
-	/** The worker rang: wake the engine that serves this queue. */
-	void (*doorbell)(void *arg);
+	/**
+	 * The worker rang: engines look after its queues. Entries may be NULL. Once
+	 * for all the doorbells of a turn of the server's loop.
+	 */
+	void (*doorbell)(void *arg, void *const *queues, uint32_t nb);
 	/** A watched pidfd became readable: the process has ended. */
 	void (*process_gone)(void *arg, uint64_t bond);
 };
@@ -66,8 +69,8 @@ struct svm_server_conf {
 	uint32_t max_workers;	/* connections at once */
 	uint32_t max_queues;	/* queues in all */
 	uint32_t max_depth;
-	uint32_t idle_us;	/* != 0: queues say SVM_QF_MAY_SLEEP */
 	int wake_fd;		/* an eventfd that wakes the server, too; -1: none */
+	bool may_sleep;		/* queues say SVM_QF_MAY_SLEEP */
 };
 
 /**

@@ -301,26 +301,40 @@ slots_claim(struct svm_producer *p, uint32_t n, uint32_t *first)
 
 /*
  * The owner's engine sets need_wakeup, fences, and looks at the ring a last
- * time before it sleeps; here the mark is stored, then comes the fence, then
- * need_wakeup is read. With both fences one of the two sees the other's store:
- * the engine takes the descriptor, or we ring.
+ * time before this queue rests; here the mark is stored, then comes the fence,
+ * then need_wakeup is read. With both fences one of the two sees the other's
+ * store: the engine takes the descriptor, or we ring.
  */
 static void
 doorbell(struct svm_worker_queue *q)
 {
 	union svm_msg msg;
+	bool unrung = false;
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&q->prod.ring.hdr->need_wakeup, __ATOMIC_RELAXED) == 0)
 		return;
 	svm_msg_init(&msg, SVM_MSG_DOORBELL, q->worker->version, 0);
 	/*
-	 * EAGAIN: the socket is full of messages that the owner has yet to read,
-	 * and it looks at all queues when it wakes. A hang-up shows elsewhere.
+	 * EAGAIN: the socket is full of doorbells that the owner has yet to read,
+	 * and each is for all queues of this connection. A hang-up shows elsewhere.
 	 */
-	while (send(q->worker->fd, &msg, msg.hdr.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
-			errno == EINTR)
-		;
+	while (send(q->worker->fd, &msg, msg.hdr.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+		if (errno == EINTR)
+			continue;
+		unrung = errno == ENOBUFS || errno == ENOMEM;
+		break;
+	}
+	/* Relaxed: for whoever polls next, who looks again. */
+	__atomic_store_n(&q->unrung, unrung, __ATOMIC_RELAXED);
+}
+
+/* The kernel had no memory for a doorbell: once more, until it has. */
+static void
+ring_again(struct svm_worker_queue *q)
+{
+	if (__atomic_load_n(&q->unrung, __ATOMIC_RELAXED))
+		doorbell(q);
 }
 
 int
@@ -377,6 +391,8 @@ svm_worker_poll(struct svm_worker_queue *queue, struct svm_worker_result *result
 		results[i].done = c.done;
 		results[i].status = (enum svm_worker_status)c.status;
 	}
+	if (i == 0 && n != 0)
+		ring_again(queue);
 	return (int)i;
 }
 

@@ -13,6 +13,7 @@
 struct svm_worker_queue {
 	struct svm_producer prod;
 	bool may_sleep;			/* look at need_wakeup after submitting */
+	bool unrung;			/* atomic: a doorbell could not be sent */
 	struct svm_worker *worker;
 	struct svm_worker_queue *next;	/* the worker's list */
 	uint32_t id;			/* the owner's name for it */
