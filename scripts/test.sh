@@ -245,9 +245,17 @@ secondary_ok()
 perf_ok()
 {
 	awk -F, '/^bench,/ { columns = NF }
-		/^ring,/ { points++; if (NF != columns || $10 <= 0 || $14 <= 0 || $15 < 5) bad = 1 }
+		/^(ring|scale),/ { points++; if (NF != columns || $10 <= 0 || $14 <= 0 || $15 < 5) bad = 1 }
 		END { exit !(columns == 15 && points >= 3 && !bad) }' "$log" ||
-		{ echo 'not the columns and points of perf ring'; return 1; }
+		{ echo 'not the columns and points of the benchmark'; return 1; }
+}
+
+# ... at 1 and 64 bonds, in the owner's own memory and in a worker's, 64 and 4,096 bytes.
+perf_scale_ok()
+{
+	perf_ok || return 1
+	[ "$(grep -acE '^scale,(direct|cma),thread,copy,(64|4096),.*,bonds(1|64),' "$log")" = 8 ] ||
+		{ echo 'not the 8 points of perf scale'; return 1; }
 }
 
 require_plugin_place "$top"
@@ -294,6 +302,8 @@ done < <(bash scripts/test-package.sh list)
 if [ -z "$fast" ]; then
 	step "perf ring writes its CSV" 120 perf_ok build/app/dpdk-test-svm --no-huge -m 256 \
 		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf ring --csv -
+	step "perf scale writes its CSV" 300 perf_scale_ok build/app/dpdk-test-svm --no-huge -m 256 \
+		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf scale --bonds 64 --csv -
 	step "svm_pipeline on real packets (demo.sh)" 300 anything bash scripts/demo.sh
 	while read -r name; do
 		step "Debian packages: $name" 900 anything bash scripts/test-debian.sh "$name"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * dpdk-test-svm [EAL arguments] -- list | unit [SUITE...] | perf NAME [--csv FILE]
+ * dpdk-test-svm [EAL arguments] -- list | unit [SUITE...] |
+ *	perf NAME [--csv FILE] [--bonds N]
  *
  * The plugin is taken from beside the program, unless -d names one.
  */
@@ -23,7 +24,8 @@ static const char usage_text[] =
 	"dpdk-test-svm [EAL arguments] -- COMMAND\n"
 	"  list                    suites with their tests, and benchmarks\n"
 	"  unit [SUITE...]         run tests; exit 0 passed, 1 failed, 77 nothing ran\n"
-	"  perf NAME [--csv FILE]  run a benchmark; FILE - is standard output\n";
+	"  perf NAME [--csv FILE]  run a benchmark; FILE - is standard output\n"
+	"       [--bonds N]        those that count bonds go up to N\n";
 
 static int
 usage_error(const char *what)
@@ -143,18 +145,26 @@ do_perf(int argc, char **argv, int eal_argc, char **eal_argv)
 {
 	static const struct option options[] = {
 		{ "csv", required_argument, NULL, 'c' },
+		{ "bonds", required_argument, NULL, 'b' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *csv = "-";
+	unsigned long bonds = 0;
 	int c, ret;
 
 	opterr = 0;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c != 'c')
+		if (c == '?')
 			return unknown("option of perf, or its value is missing",
-				argv[optind - 1], "--csv FILE");
-		csv = optarg;
+				argv[optind - 1], "--csv FILE, --bonds N");
+		if (c == 'c') {
+			csv = optarg;
+			continue;
+		}
+		bonds = strtoul(optarg, NULL, 10);
+		if (bonds == 0 || bonds > 65535)
+			return unknown("number of bonds", optarg, "1 to 65535");
 	}
 	if (optind + 1 != argc)
 		return usage_error("perf takes one NAME");
@@ -162,7 +172,7 @@ do_perf(int argc, char **argv, int eal_argc, char **eal_argv)
 		return unknown("benchmark", argv[optind], "the command list shows them");
 	if (eal_init(eal_argc, eal_argv) < 0)
 		return 1;
-	ret = perf_run(argv[optind], csv);
+	ret = perf_run(argv[optind], csv, bonds);
 	rte_eal_cleanup();
 	return ret;
 }

@@ -29,11 +29,12 @@ perf_list(void);
 /**
  * Run a benchmark.
  *
- * @param csv  File, "-" for standard output.
+ * @param csv    File, "-" for standard output.
+ * @param bonds  As perf_bonds(); 0 for the benchmark's own number.
  * @return Exit code: 0; 1: it could not be measured.
  */
 int
-perf_run(const char *name, const char *csv);
+perf_run(const char *name, const char *csv, uint32_t bonds);
 
 /* ---- for the benchmarks ---- */
 
@@ -42,6 +43,13 @@ perf_copy(void);
 
 int
 perf_ring(void);
+
+int
+perf_scale(void);
+
+/** How many bonds a benchmark that counts them goes up to: own, or as told. */
+uint32_t
+perf_bonds(uint32_t own);
 
 /** A point's names, as they stand in the CSV. */
 struct perf_point {

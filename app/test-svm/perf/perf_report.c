@@ -17,12 +17,14 @@ static const struct {
 } benches[] = {
 	{ "ring", perf_ring },
 	{ "copy", perf_copy },
+	{ "scale", perf_scale },
 };
 
 #define BENCHES	(sizeof(benches) / sizeof(benches[0]))
 
 /* Where the lines go; one benchmark runs at a time. */
 static FILE *csv;
+static uint32_t bonds_told;
 
 bool
 perf_has(const char *name)
@@ -42,6 +44,12 @@ perf_list(void)
 
 	for (i = 0; i < BENCHES; i++)
 		printf("\t%s\n", benches[i].name);
+}
+
+uint32_t
+perf_bonds(uint32_t own)
+{
+	return bonds_told != 0 ? bonds_told : own;
 }
 
 void
@@ -73,11 +81,12 @@ remark_cpu(void)
 }
 
 int
-perf_run(const char *name, const char *file)
+perf_run(const char *name, const char *file, uint32_t bonds)
 {
 	size_t i;
 	int ret = -ENOENT;
 
+	bonds_told = bonds;
 	csv = strcmp(file, "-") == 0 ? stdout : fopen(file, "we");
 	if (csv == NULL) {
 		fprintf(stderr, "dpdk-test-svm: %s: %s\n", file, strerror(errno));
