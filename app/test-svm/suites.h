@@ -24,6 +24,8 @@ int test_identity_suite(void);
 int test_life_suite(void);
 int test_wakeup_suite(void);
 int test_engine_suite(void);
+int test_engines_suite(void);
+int test_numa_suite(void);
 int test_idle_suite(void);
 int test_queue_suite(void);
 int test_fault_suite(void);
@@ -55,6 +57,8 @@ static const struct test_suite test_suites[] = {
 	{ "life", test_life_suite },
 	{ "wakeup", test_wakeup_suite },
 	{ "engine", test_engine_suite },
+	{ "engines", test_engines_suite },
+	{ "numa", test_numa_suite },
 	{ "idle", test_idle_suite },
 	{ "queue", test_queue_suite },
 	{ "fault", test_fault_suite },

@@ -111,6 +111,12 @@ test_devargs_wrong_value_refused_naming_key_and_allowed(void)
 		{ "core=1023", "core=1023", "CPU" },
 		{ "core=99999", "core=99999", "CPU" },
 		{ "core=one", "core=one", "CPU" },
+		{ "core=0+", "core=0+", "CPU" },
+		{ "core=0+1023", "core=0+1023", "CPU" },
+		{ "engines=0", "engines=0", "1 to 16" },
+		{ "engines=17", "engines=17", "1 to 16" },
+		{ "numa=-1", "numa=-1", "NUMA node" },
+		{ "numa=1023", "numa=1023", "NUMA node" },
 		{ "queues=0", "queues=0", "1 to 65535" },
 		{ "queues=65536", "queues=65536", "1 to 65535" },
 		{ "depth=16", "depth=16", "power of two, 32 to 32768" },
@@ -161,7 +167,7 @@ test_devargs_longest_socket_path_accepted(void)
 static void
 test_devargs_unknown_key_refused_naming_all_keys(void)
 {
-	static const char *const words[] = { "'cores'", "engine", "core", "queues", "depth", "tier",
+	static const char *const words[] = { "'cores'", "engine", "engines", "core", "numa", "queues", "depth", "tier",
 		"cma", "timeout_us", "idle_us", "socket", "max_bonds" };
 
 	refused("engine=inline,cores=1,socket=none", words, RTE_DIM(words));
@@ -197,6 +203,7 @@ test_devargs_right_values_reach_the_device(void)
 	TEST_EQUAL(info.timeout_us, 1000);
 	TEST_EQUAL(info.idle_us, 7);
 	TEST_EQUAL(info.max_bonds, 5);
+	TEST_EQUAL(info.engines, 1);
 	TEST_EQUAL(info.socket[0], '\0');
 	accepted("engine=service,tier=auto,cma=privileged,socket=none,depth=32768", &info);
 	TEST_EQUAL(info.engine, RTE_SVM_ENGINE_SERVICE);

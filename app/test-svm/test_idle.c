@@ -3,17 +3,16 @@
  * Nobody works: queues of real workers rest, the engine sleeps, and neither
  * costs anything; work, ends and stops still get through.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "fixture.h"
 #include "suites.h"
 #include "svm_dev.h"
+#include "test_task.h"
 
 #define LEN	3000u
 
@@ -23,7 +22,7 @@ polled(struct fx *f)
 {
 	const struct svm_dev *dev = fx_dev(f);
 
-	return __atomic_load_n(&dev->engine->nb_active, __ATOMIC_RELAXED);
+	return __atomic_load_n(&dev->engines[0]->nb_active, __ATOMIC_RELAXED);
 }
 
 static void
@@ -149,32 +148,6 @@ test_idle_device_stopped_at_rest_starts_again(void)
 }
 
 /* ---- the engine's thread ---- */
-
-/* The task with this name in our process, "" when there is none. */
-static void
-task_find(const char *name, char *path, size_t len)
-{
-	DIR *dir = opendir("/proc/self/task");
-	struct dirent *d;
-
-	*path = '\0';
-	while (dir != NULL && *path == '\0' && (d = readdir(dir)) != NULL) {
-		char comm[300], text[32] = "";
-		FILE *in;
-
-		snprintf(comm, sizeof(comm), "/proc/self/task/%s/comm", d->d_name);
-		in = fopen(comm, "re");
-		if (in == NULL)
-			continue;
-		if (fgets(text, sizeof(text), in) != NULL &&
-				strncmp(text, name, strlen(name)) == 0 &&
-				text[strlen(name)] == '\n')
-			snprintf(path, len, "/proc/self/task/%s", d->d_name);
-		fclose(in);
-	}
-	if (dir != NULL)
-		closedir(dir);
-}
 
 struct task_use {
 	unsigned long long run_ns, slices;	/* time on a core, and how often */

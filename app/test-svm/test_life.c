@@ -250,7 +250,7 @@ hand_begin(struct hand *h)
 static void
 hand_end(struct hand *h)
 {
-	TEST_EQUAL(svm_engine_detach(h->engine, h->eq), 0);
+	TEST_EQUAL(svm_engine_detach(h->eq), 0);
 	CU_ASSERT(svm_bond_drained(h->bond));
 	svm_eq_destroy(h->eq);
 	svm_engine_destroy(h->engine);
@@ -282,7 +282,7 @@ test_life_queue_closing_takes_no_more(void)
 	head = h.eq->head;
 	/* As if a lane were at work for it, so that it cannot close yet. */
 	h.eq->nb_issued++;
-	TEST_EQUAL(svm_engine_detach(h.engine, h.eq), -EBUSY);
+	TEST_EQUAL(svm_engine_detach(h.eq), -EBUSY);
 	hand_submit(&h);
 	svm_engine_turn(h.engine);
 	TEST_EQUAL(h.eq->head, head);
@@ -328,7 +328,7 @@ static void
 test_life_stop_waits_for_token(void)
 {
 	struct fx *f = fx_begin("");
-	struct svm_engine *e = f != NULL ? fx_dev(f)->engine : NULL;
+	struct svm_engine *e = f != NULL ? fx_dev(f)->engines[0] : NULL;
 	pthread_t t;
 
 	if (f == NULL)

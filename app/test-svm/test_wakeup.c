@@ -262,7 +262,7 @@ test_wakeup_closing_at_rest_ends(void)
 
 	wake_open(&w, false);
 	CU_ASSERT(wake_rests(&w));
-	TEST_EQUAL(svm_engine_detach(w.engine, w.eq), 0);
+	TEST_EQUAL(svm_engine_detach(w.eq), 0);
 	TEST_EQUAL(w.eq->ring.hdr->state, SVM_QS_STOPPED);
 	CU_ASSERT_PTR_NULL(w.engine->posted);
 	TEST_EQUAL(w.engine->nb_active, 0);
@@ -289,14 +289,14 @@ test_wakeup_closing_waits_for_who_posts(void)
 	wake_open(&w, false);
 	/* As if a lane were at work for it, so that it cannot close yet. */
 	w.eq->nb_issued++;
-	TEST_EQUAL(svm_engine_detach(w.engine, w.eq), -EBUSY);
+	TEST_EQUAL(svm_engine_detach(w.eq), -EBUSY);
 	w.eq->post = SVM_POST_SENT;
 	w.eq->nb_issued--;
 	svm_engine_turn(w.engine);
 	TEST_EQUAL(w.eq->life, SVM_EQ_CLOSING);
 	w.eq->next_post = NULL;
 	w.engine->posted = w.eq;
-	TEST_EQUAL(svm_engine_detach(w.engine, w.eq), 0);
+	TEST_EQUAL(svm_engine_detach(w.eq), 0);
 	wake_close(&w);
 }
 
@@ -324,7 +324,7 @@ test_wakeup_posted_while_closing_is_let_go(void)
 
 		wake_open(&w, false);
 		CU_ASSERT_EQUAL_FATAL(pthread_create(&poster, NULL, post_main, &w), 0);
-		while ((ret = svm_engine_detach(w.engine, w.eq)) == -EBUSY &&
+		while ((ret = svm_engine_detach(w.eq)) == -EBUSY &&
 				child_now_ms() < end)
 			svm_engine_turn(w.engine);
 		TEST_EQUAL(ret, 0);

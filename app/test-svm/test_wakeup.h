@@ -97,7 +97,7 @@ wake_close(struct wake *w)
 	const uint64_t end = child_now_ms() + CHILD_BOUND_MS;
 	int ret;
 
-	while ((ret = svm_engine_detach(w->engine, w->eq)) == -EBUSY &&
+	while ((ret = svm_engine_detach(w->eq)) == -EBUSY &&
 			child_now_ms() < end)
 		sched_yield();
 	TEST_EQUAL(ret, 0);

@@ -116,7 +116,8 @@ struct rte_svm_info {
 	enum rte_svm_engine engine;
 	enum rte_svm_cma cma;
 	int16_t dma_dev_id;		/**< the dmadev of the same name, -1 for none */
-	int numa_node;
+	int numa_node;			/**< of its memory and threads; -1: any */
+	uint32_t engines;		/**< that share the workers' queues */
 	uint32_t max_bonds;
 	uint32_t nb_bonds;		/**< bonds that exist now */
 	uint32_t depth;			/**< slots of a worker's queue at the most */

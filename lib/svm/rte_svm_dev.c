@@ -25,6 +25,7 @@ dev_describe(struct svm_dev *dev, struct rte_svm_info *info)
 		.cma = dev->conf.cma,
 		.dma_dev_id = dev->dma_dev_id,
 		.numa_node = dev->conf.numa_node,
+		.engines = dev->nb_engines,
 		.max_bonds = dev->conf.max_bonds,
 		.depth = dev->conf.depth,
 		.timeout_us = dev->conf.timeout_us,
@@ -84,14 +85,18 @@ rte_svm_stop(uint16_t dev_id)
 static uint32_t
 dev_progress(struct svm_dev *dev)
 {
-	uint32_t n;
+	uint32_t i, n = 0;
 
 	if (dev->conf.engine != RTE_SVM_ENGINE_INLINE ||
-			__atomic_load_n(&dev->nb_starts, __ATOMIC_RELAXED) == 0 ||
-			!svm_engine_try_acquire(dev->engine))
+			__atomic_load_n(&dev->nb_starts, __ATOMIC_RELAXED) == 0)
 		return 0;
-	n = svm_engine_turn(dev->engine);
-	svm_engine_release(dev->engine);
+	/* One that another lcore takes a turn of is left to it. */
+	for (i = 0; i != dev->nb_engines; i++) {
+		if (!svm_engine_try_acquire(dev->engines[i]))
+			continue;
+		n += svm_engine_turn(dev->engines[i]);
+		svm_engine_release(dev->engines[i]);
+	}
 	return n;
 }
 

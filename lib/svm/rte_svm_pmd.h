@@ -27,6 +27,7 @@ extern "C" {
 #endif
 
 #define SVM_QUEUES_MAX		64u	/* owner queues a device may have */
+#define SVM_ENGINES_MAX		16u
 #define SVM_BONDS_MAX		65535u	/* software PASIDs fit in 16 bits */
 
 /** A device's settings, checked by the driver (devargs) before they come here. */
@@ -36,7 +37,9 @@ struct svm_dev_conf {
 	bool socket_required;		/**< false: a default; go on without when it fails */
 	enum rte_svm_engine engine;
 	enum rte_svm_cma cma;
-	int core;			/**< CPU of the engine thread, -1: any */
+	uint32_t engines;		/**< 1 to SVM_ENGINES_MAX */
+	int cores[SVM_ENGINES_MAX];	/**< CPUs of their threads, in turn */
+	uint32_t nb_cores;		/**< 0: any of the node; at most `engines` */
 	int numa_node;			/**< -1: any */
 	uint32_t queues;		/**< worker queues at the most, 1 to 65535 */
 	uint32_t depth;			/**< slots of a worker queue at the most */

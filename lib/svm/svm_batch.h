@@ -81,10 +81,11 @@ struct svm_batch {
 struct svm_batch_set {
 	struct svm_batch *batch;
 	uint32_t max, nb;		/* nb: not FREE */
+	size_t len;			/* bytes of `batch` */
 };
 
 int
-svm_batch_set_create(uint32_t max, struct svm_batch_set *set);
+svm_batch_set_create(uint32_t max, int numa_node, struct svm_batch_set *set);
 
 void
 svm_batch_set_destroy(struct svm_batch_set *set);

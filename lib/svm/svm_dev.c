@@ -12,8 +12,6 @@
 
 int svm_logtype;
 
-/* Batches that the device's engine may have under way, each with a lane. */
-#define ENGINE_BATCHES	16u
 /* Lanes of a device, stuck ones counted. */
 #define LANES_MAX	128u
 /* A step of taking something from the engine, on the server's thread. */
@@ -56,7 +54,7 @@ serve_unbind(void *arg, uint64_t bond)
 
 	for (i = 0; (ret = svm_dev_unbind_step(arg, bond)) == -EBUSY &&
 			i != STEP_TRIES; i++) {
-		svm_engine_help(((struct svm_dev *)arg)->engine);
+		svm_engines_help(arg);
 		svm_pause_us(STEP_US);
 	}
 	/* The owner may have unbound it: given back is given back. */
@@ -82,7 +80,7 @@ serve_queue_create(void *arg, uint64_t bond, uint32_t depth, uint32_t features,
 		return ret;
 	}
 	svm_fill_add(&dev->fill, eq);
-	svm_engine_attach(dev->engine, eq);
+	svm_engine_attach(svm_engines_least(dev), eq);
 	*queue = eq;
 	return 0;
 }
@@ -95,7 +93,7 @@ serve_queue_destroy(void *arg, void *queue)
 	const uint32_t pasid = eq->self_pasid;
 	uint32_t i;
 
-	for (i = 0; svm_engine_detach(dev->engine, eq) < 0; i++) {
+	for (i = 0; svm_engine_detach(eq) < 0; i++) {
 		if (i == STEP_TRIES)
 			return -EBUSY;
 		svm_pause_us(STEP_US);
@@ -207,14 +205,14 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 				conf->cma == RTE_SVM_CMA_PRIVILEGED, &d->lanes);
 		if (ret < 0)
 			goto destroy_bonds;
+		svm_lane_pool_set_node(d->lanes, conf->numa_node);
 	}
-	ret = svm_dev_engine_create(d, conf->queues + SVM_QUEUES_MAX, ENGINE_BATCHES,
-			&d->engine);
+	ret = svm_engines_create(d);
 	if (ret < 0)
 		goto destroy_lanes;
 	ret = svm_run_init(d);
 	if (ret < 0)
-		goto destroy_engine;
+		goto destroy_engines;
 	ret = dev_create_server(d);
 	if (ret < 0)
 		goto fini_run;
@@ -223,8 +221,8 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 
 fini_run:
 	svm_run_fini(d);
-destroy_engine:
-	svm_engine_destroy(d->engine);
+destroy_engines:
+	svm_engines_destroy(d);
 destroy_lanes:
 	if (d->lanes != NULL)
 		svm_lane_pool_destroy(d->lanes);
@@ -291,7 +289,7 @@ svm_dev_drop(struct svm_dev *dev)
 	/* Release what this user did to it; acquire what the others did. */
 	if (__atomic_fetch_sub(&dev->users, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
-	svm_engine_destroy(dev->engine);
+	svm_engines_destroy(dev);
 	svm_bond_table_destroy(dev->bonds);
 	free(dev->faults);
 	svm_fill_fini(&dev->fill);

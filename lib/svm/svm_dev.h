@@ -7,6 +7,7 @@
  *   svm_registry.c  devices by id and name, and the calls inside them
  *   svm_bind.c   bind and unbind: identity, probe, drain
  *   svm_bind_req.c  bind asked for by a worker, without waiting
+ *   svm_engines.c  its engines, and which of them gets a queue
  *   svm_run.c    the three forms of the engine
  *   svm_oq.c     owner queues
  *   svm_stats.c  counters
@@ -34,6 +35,18 @@
 #include "svm_server.h"
 #include "svm_share.h"
 
+struct svm_dev;
+
+/** Who takes an engine's turns: engine=thread or service. */
+struct svm_runner {
+	struct svm_dev *dev;
+	struct svm_engine *engine;
+	uint32_t idx;
+	pthread_t thread;
+	uint32_t service;
+	bool service_registered;
+};
+
 struct svm_dev {
 	uint16_t id;
 	int16_t dma_dev_id;
@@ -43,7 +56,9 @@ struct svm_dev {
 	struct svm_fault_queue *faults;
 	struct svm_fill fill;		/* of the workers' queues */
 	struct svm_lane_pool *lanes;	/* NULL with cma=inline */
-	struct svm_engine *engine;	/* worker queues; owner queues but inline ones */
+	/* Of worker queues; owner queues but inline ones. Constant after create. */
+	struct svm_engine *engines[SVM_ENGINES_MAX];
+	uint32_t nb_engines;
 	struct svm_server *server;
 	struct svm_share probing;	/* workers' binds; the server's thread only */
 
@@ -54,10 +69,8 @@ struct svm_dev {
 	struct rte_svm_stats base;	/* what stats_reset() took away; under lock */
 
 	/* svm_run.c */
-	pthread_t thread;
-	uint32_t stop;			/* atomic: the thread shall end */
-	uint32_t service;
-	bool service_registered;
+	struct svm_runner runners[SVM_ENGINES_MAX];
+	uint32_t stop;			/* atomic: the threads shall end */
 
 	svm_vchan_attach_t attach;
 	void *attach_arg;
@@ -110,11 +123,29 @@ svm_oq_close(struct svm_oq *oq);
 void
 svm_oq_free(struct svm_oq *oq);
 
+/* ---- svm_engines.c ---- */
+
+/** An engine on the device's bonds, lanes and node. */
 int
 svm_dev_engine_create(struct svm_dev *dev, uint32_t max_queues, uint32_t max_batches,
 		struct svm_engine **engine);
 
-/** Call fn for each engine of the device; takes dev->lock. */
+/** conf.engines of them. 0, -ENOMEM. */
+int
+svm_engines_create(struct svm_dev *dev);
+
+void
+svm_engines_destroy(struct svm_dev *dev);
+
+/** Where the next queue goes. Any thread. */
+struct svm_engine *
+svm_engines_least(const struct svm_dev *dev);
+
+/** svm_engine_help() for each; any thread. */
+void
+svm_engines_help(struct svm_dev *dev);
+
+/** Call fn for each engine of the device and of its inline queues; takes dev->lock. */
 void
 svm_dev_for_engines(struct svm_dev *dev, void (*fn)(struct svm_engine *e, void *arg),
 		void *arg);

@@ -7,10 +7,17 @@
 
 #include "svm_engine.h"
 #include "svm_log.h"
+#include "svm_numa.h"
 #include "svm_trap.h"
 
 /* Empty polls of a worker's queue between two looks whether it may rest. */
 #define LOOK_POLLS	256u
+
+static size_t
+active_len(const struct svm_engine_conf *conf)
+{
+	return conf->max_queues * sizeof(struct svm_eq *);
+}
 
 int
 svm_engine_create(const struct svm_engine_conf *conf, struct svm_engine **engine)
@@ -18,27 +25,27 @@ svm_engine_create(const struct svm_engine_conf *conf, struct svm_engine **engine
 	struct svm_engine *e;
 	int ret;
 
-	e = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*e));
+	e = svm_numa_alloc(sizeof(*e), conf->numa_node);
 	if (e == NULL)
 		return -ENOMEM;
 	*e = (struct svm_engine){ .conf = *conf };
 	e->timeout_cycles = conf->timeout_us * rte_get_tsc_hz() / 1000000;
 	e->rest_cycles = conf->rest_us * rte_get_tsc_hz() / 1000000;
-	e->active = calloc(conf->max_queues, sizeof(*e->active));
+	e->active = svm_numa_alloc(active_len(conf), conf->numa_node);
 	if (e->active == NULL) {
 		ret = -ENOMEM;
 		goto free_engine;
 	}
-	ret = svm_batch_set_create(conf->max_batches, &e->batches);
+	ret = svm_batch_set_create(conf->max_batches, conf->numa_node, &e->batches);
 	if (ret < 0)
 		goto free_active;
 	*engine = e;
 	return 0;
 
 free_active:
-	free(e->active);
+	svm_numa_free(e->active, active_len(conf));
 free_engine:
-	free(e);
+	svm_numa_free(e, sizeof(*e));
 	return ret;
 }
 
@@ -48,8 +55,8 @@ svm_engine_destroy(struct svm_engine *e)
 	if (e == NULL)
 		return;
 	svm_batch_set_destroy(&e->batches);
-	free(e->active);
-	free(e);
+	svm_numa_free(e->active, active_len(&e->conf));
+	svm_numa_free(e, sizeof(*e));
 }
 
 bool
@@ -336,19 +343,24 @@ svm_engine_attach(struct svm_engine *e, struct svm_eq *q)
 	q->engine = e;
 	q->life = SVM_EQ_RUN;
 	q->post = SVM_POST_NONE;
+	/* Relaxed: a figure. */
+	__atomic_fetch_add(&e->nb_attached, 1, __ATOMIC_RELAXED);
 	svm_engine_post(q);
 }
 
 int
-svm_engine_detach(struct svm_engine *e, struct svm_eq *q)
+svm_engine_detach(struct svm_eq *q)
 {
+	struct svm_engine *e = q->engine;
 	uint32_t life = SVM_EQ_RUN;
 
 	if (__atomic_compare_exchange_n(&q->life, &life, SVM_EQ_CLOSING, false,
-			__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			__ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+		__atomic_fetch_sub(&e->nb_attached, 1, __ATOMIC_RELAXED);
 		svm_engine_post(q);
-	else
+	} else {
 		svm_engine_ask(e);
+	}
 	if (svm_engine_try_acquire(e)) {
 		if (e->batches.nb != 0)
 			svm_batch_poll(e);

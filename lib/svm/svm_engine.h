@@ -63,6 +63,7 @@ struct svm_engine_conf {
 	struct svm_lane_pool *lanes;	/* NULL with cma=inline */
 	uint32_t timeout_us;
 	uint32_t rest_us;		/* a worker's queue without work is polled so long */
+	int numa_node;			/* of its records; -1: any */
 	uint32_t max_queues;
 	uint32_t max_batches;
 };
@@ -84,6 +85,7 @@ struct svm_engine {
 	uint32_t runner __rte_cache_aligned;	/* atomic: the token */
 	uint32_t sleeping;		/* atomic: futex word, 1 while asleep */
 	struct svm_eq *posted;		/* atomic: stack of queues to look after */
+	uint32_t nb_attached;		/* atomic: queues, for whoever spreads them */
 };
 
 int
@@ -135,7 +137,7 @@ svm_engine_post(struct svm_eq *eq);
  * @return 0: CLOSED; -EBUSY: not yet, ask again
  */
 int
-svm_engine_detach(struct svm_engine *engine, struct svm_eq *eq);
+svm_engine_detach(struct svm_eq *eq);
 
 /**
  * When nobody runs the engine, go one step towards ending what it has taken.

@@ -5,9 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <numa.h>
-
 #include "svm_eq.h"
+#include "svm_numa.h"
 
 /*
  * Worker queues: a memfd of small pages, sealed so that nobody can change its
@@ -43,8 +42,7 @@ eq_zmap(size_t len, int fd, int numa_node)
 		return NULL;
 	/* A fork of the owner must not share its rings. */
 	madvise(p, len, MADV_DONTFORK);
-	if (numa_node >= 0 && numa_available() >= 0)
-		numa_tonode_memory(p, len, numa_node);
+	svm_numa_prefer(p, len, numa_node);
 	return p;
 }
 

@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which operations go together in a batch, and where their bytes stand. */
 #include <errno.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 
 #include "svm_batch.h"
 #include "svm_copy.h"
 #include "svm_engine.h"
+#include "svm_numa.h"
 
 int
-svm_batch_set_create(uint32_t max, struct svm_batch_set *set)
+svm_batch_set_create(uint32_t max, int numa_node, struct svm_batch_set *set)
 {
 	uint32_t i;
 
 	set->nb = 0;
 	set->max = 0;
-	set->batch = calloc(max, sizeof(*set->batch));
+	set->len = max * sizeof(*set->batch);
+	set->batch = svm_numa_alloc(set->len, numa_node);
 	if (set->batch == NULL)
 		return -ENOMEM;
 	for (i = 0; i != max; i++) {
-		uint8_t *p = mmap(NULL, SVM_BOUNCE_LEN, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		uint8_t *p = svm_numa_alloc(SVM_BOUNCE_LEN, numa_node);
 
-		if (p == MAP_FAILED) {
+		if (p == NULL) {
 			svm_batch_set_destroy(set);
 			return -ENOMEM;
 		}
@@ -38,8 +37,8 @@ svm_batch_set_destroy(struct svm_batch_set *set)
 	uint32_t i;
 
 	for (i = 0; i != set->max; i++)
-		munmap(set->batch[i].bounce, SVM_BOUNCE_LEN);
-	free(set->batch);
+		svm_numa_free(set->batch[i].bounce, SVM_BOUNCE_LEN);
+	svm_numa_free(set->batch, set->len);
 	*set = (struct svm_batch_set){ 0 };
 }
 

@@ -24,6 +24,7 @@
 
 #include "svm_lane_private.h"
 #include "svm_log.h"
+#include "svm_numa.h"
 
 /* No signal ever runs on it and the call chain is short. */
 #define LANE_STACK_SIZE	(32u * 1024u)
@@ -284,7 +285,7 @@ rights_plan(const struct svm_cred *cred, struct svm_lane_rights *rights)
 }
 
 static struct svm_lane *
-lane_alloc(void)
+lane_alloc(int numa_node)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t tail = (sizeof(struct svm_lane) + page - 1) & ~(page - 1);
@@ -299,6 +300,7 @@ lane_alloc(void)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (map == MAP_FAILED)
 		return NULL;
+	svm_numa_prefer(map, len, numa_node);
 	if (mprotect(map, page, PROT_NONE) < 0) {
 		munmap(map, len);
 		return NULL;
@@ -311,13 +313,14 @@ lane_alloc(void)
 }
 
 int
-svm_lane_start(const struct svm_cred *cred, int eventfd, struct svm_lane **out)
+svm_lane_start(const struct svm_cred *cred, int eventfd, int numa_node,
+		struct svm_lane **out)
 {
 	uint64_t all = ~0ull, old = 0;
 	struct svm_lane *lane;
 	long ret;
 
-	lane = lane_alloc();
+	lane = lane_alloc(numa_node);
 	if (lane == NULL)
 		return -ENOMEM;
 	if (cred != NULL) {

@@ -54,6 +54,10 @@ struct svm_lane_stats {
 int
 svm_lane_pool_create(uint32_t max, bool privileged, struct svm_lane_pool **pool);
 
+/** Stacks of lanes made from now on are preferred on this node; -1: anywhere. */
+void
+svm_lane_pool_set_node(struct svm_lane_pool *pool, int numa_node);
+
 /**
  * Kill and reap every lane, also those that callers hold, and end the thread.
  * Takes 2 s at the most; a lane that cannot be ended by then is left behind and

@@ -122,7 +122,8 @@ wish_serve_locked(struct svm_lane_pool *pool)
 	pool->nb_lanes++;
 
 	pthread_mutex_unlock(&pool->lock);
-	ret = svm_lane_start(pool->privileged ? NULL : &cred, pool->eventfd, &lane);
+	ret = svm_lane_start(pool->privileged ? NULL : &cred, pool->eventfd,
+			__atomic_load_n(&pool->numa_node, __ATOMIC_RELAXED), &lane);
 	if (ret == 0)
 		svm_lane_wait(lane, START_QUICK_NS);
 	pthread_mutex_lock(&pool->lock);

@@ -225,6 +225,7 @@ svm_lane_pool_create(uint32_t max, bool privileged, struct svm_lane_pool **out)
 		return -ENOMEM;
 	pool->max = max;
 	pool->privileged = privileged;
+	pool->numa_node = -1;
 	pool->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pool->eventfd < 0) {
 		ret = -errno;
@@ -255,6 +256,13 @@ free_pool:
 	close(pool->eventfd);
 	free(pool);
 	return ret;
+}
+
+void
+svm_lane_pool_set_node(struct svm_lane_pool *pool, int numa_node)
+{
+	/* Relaxed: the thread that makes lanes sees it now or with the next one. */
+	__atomic_store_n(&pool->numa_node, numa_node, __ATOMIC_RELAXED);
 }
 
 void

@@ -41,6 +41,7 @@ struct svm_lane_pool {
 	pthread_t thread;
 	uint32_t max;
 	bool privileged;
+	int numa_node;		/* of lanes' stacks, -1: any; atomic */
 
 	/* Words that somebody sleeps on; each counts up. */
 	uint32_t kick;		/* the thread: there is work */

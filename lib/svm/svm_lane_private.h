@@ -156,11 +156,13 @@ struct svm_lane {
  *
  * @param cred  Rights to take on; NULL keeps the caller's.
  * @param eventfd  Written after a job that asks for it; -1: none.
+ * @param numa_node  Of its stack; -1: any.
  * @return 0, -EPERM the caller cannot take them on, -ENOMEM, -EAGAIN,
  *   -EMFILE and other errors of clone.
  */
 SVM_LANE_LOCAL int
-svm_lane_start(const struct svm_cred *cred, int eventfd, struct svm_lane **lane);
+svm_lane_start(const struct svm_cred *cred, int eventfd, int numa_node,
+		struct svm_lane **lane);
 
 /** SIGKILL, by the pidfd: harmless when the task is gone already. */
 SVM_LANE_LOCAL void

@@ -7,46 +7,8 @@
 #include "svm_log.h"
 #include "svm_trap.h"
 
-/*
- * A worker's queue is polled for so long after its last work, then it rests.
- * Coming back takes a doorbell: some 10 to 30 us through the server's thread.
- * So a worker with less than this between two bursts never rings, and one with
- * more loses some percent of its pause.
- */
-#define REST_US		1000u
 /* Batches at once of an engine that runs inline. */
 #define INLINE_BATCHES	2u
-
-int
-svm_dev_engine_create(struct svm_dev *dev, uint32_t max_queues, uint32_t max_batches,
-		struct svm_engine **engine)
-{
-	const struct svm_engine_conf conf = {
-		.bonds = dev->bonds,
-		.faults = dev->faults,
-		.lanes = dev->lanes,
-		.timeout_us = dev->conf.timeout_us,
-		.rest_us = REST_US,
-		.max_queues = max_queues,
-		.max_batches = max_batches,
-	};
-
-	return svm_engine_create(&conf, engine);
-}
-
-void
-svm_dev_for_engines(struct svm_dev *dev, void (*fn)(struct svm_engine *e, void *arg),
-		void *arg)
-{
-	uint32_t i;
-
-	pthread_mutex_lock(&dev->lock);
-	fn(dev->engine, arg);
-	for (i = 0; i != SVM_QUEUES_MAX; i++)
-		if (dev->oqs[i] != NULL && dev->oqs[i]->inline_engine != NULL)
-			fn(dev->oqs[i]->inline_engine, arg);
-	pthread_mutex_unlock(&dev->lock);
-}
 
 static int
 oq_register(struct svm_dev *dev, struct svm_oq *oq)
@@ -83,6 +45,7 @@ int
 svm_oq_create(struct svm_dev *dev, uint32_t depth, struct svm_oq **oq)
 {
 	const bool inl = dev->conf.engine == RTE_SVM_ENGINE_INLINE;
+	struct svm_engine *e = NULL;
 	struct svm_oq *q;
 	int ret;
 
@@ -101,8 +64,11 @@ svm_oq_create(struct svm_dev *dev, uint32_t depth, struct svm_oq **oq)
 		ret = svm_dev_engine_create(dev, 1, INLINE_BATCHES, &q->inline_engine);
 		if (ret < 0)
 			goto destroy_eq;
-	} else if (dev->conf.idle_us != 0) {
-		q->sleepy_engine = dev->engine;
+		e = q->inline_engine;
+	} else {
+		e = svm_engines_least(dev);
+		if (dev->conf.idle_us != 0)
+			q->sleepy_engine = e;
 	}
 	ret = oq_register(dev, q);
 	if (ret < 0) {
@@ -110,7 +76,7 @@ svm_oq_create(struct svm_dev *dev, uint32_t depth, struct svm_oq **oq)
 			SVM_QUEUES_MAX);
 		goto destroy_engine;
 	}
-	svm_engine_attach(inl ? q->inline_engine : dev->engine, q->eq);
+	svm_engine_attach(e, q->eq);
 	*oq = q;
 	return 0;
 
@@ -127,10 +93,9 @@ int
 svm_oq_close(struct svm_oq *oq)
 {
 	struct svm_dev *dev = oq->dev;
-	struct svm_engine *e = oq->inline_engine != NULL ? oq->inline_engine : dev->engine;
 	const uint64_t end = svm_now_us() + SVM_ENGINE_END_US(dev->conf.timeout_us);
 
-	while (svm_engine_detach(e, oq->eq) < 0) {
+	while (svm_engine_detach(oq->eq) < 0) {
 		if (svm_now_us() > end)
 			return -EBUSY;
 		svm_pause_us(20);

@@ -31,7 +31,8 @@ sum_locked(struct svm_dev *dev, struct rte_svm_stats *s)
 	uint32_t i;
 
 	*s = dev->gone;
-	add_engine(s, &dev->engine->counters);
+	for (i = 0; i != dev->nb_engines; i++)
+		add_engine(s, &dev->engines[i]->counters);
 	for (i = 0; i != SVM_QUEUES_MAX; i++)
 		if (dev->oqs[i] != NULL && dev->oqs[i]->inline_engine != NULL)
 			add_engine(s, &dev->oqs[i]->inline_engine->counters);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <numa.h>
 
 #include <rte_common.h>
 #include <rte_eal.h>
@@ -102,14 +105,42 @@ core_usable(uint32_t core)
 	return ret == 0;
 }
 
+/* CPUs joined by '+': a ',' ends a value. */
 static int
 core_set(struct svm_dev_conf *conf, const char *value)
 {
+	char list[128], *one, *rest = list;
 	uint32_t core;
 
-	if (number_parse(value, 0, CPU_SETSIZE - 1, &core) != 0 || !core_usable(core))
+	if (strlen(value) >= sizeof(list))
 		return -EINVAL;
-	conf->core = (int)core;
+	strcpy(list, value);
+	while ((one = strsep(&rest, "+")) != NULL) {
+		if (conf->nb_cores == SVM_ENGINES_MAX ||
+				number_parse(one, 0, CPU_SETSIZE - 1, &core) != 0 ||
+				!core_usable(core))
+			return -EINVAL;
+		conf->cores[conf->nb_cores++] = (int)core;
+	}
+	return 0;
+}
+
+static int
+engines_set(struct svm_dev_conf *conf, const char *value)
+{
+	return number_parse(value, 1, SVM_ENGINES_MAX, &conf->engines);
+}
+
+static int
+numa_set(struct svm_dev_conf *conf, const char *value)
+{
+	uint32_t node;
+
+	if (numa_available() < 0 || number_parse(value, 0, INT_MAX, &node) != 0 ||
+			(int)node > numa_max_node() ||
+			!numa_bitmask_isbitset(numa_all_nodes_ptr, node))
+		return -EINVAL;
+	conf->numa_node = (int)node;
 	return 0;
 }
 
@@ -197,7 +228,10 @@ max_bonds_set(struct svm_dev_conf *conf, const char *value)
 
 static const struct devarg devargs[] = {
 	{ "engine", "thread, inline or service", engine_set },
-	{ "core", "the number of a CPU that exists and that this process may use", core_set },
+	{ "engines", "1 to 16", engines_set },
+	{ "core", "CPUs that exist and that this process may use, joined by '+', 16 at the most",
+		core_set },
+	{ "numa", "the number of a NUMA node that exists and that this process may use", numa_set },
 	{ "queues", "1 to 65535", queues_set },
 	{ "depth", "a power of two, 32 to 32768", depth_set },
 	{ "tier", "auto or cma", tier_set },
@@ -229,7 +263,6 @@ defaults_set(const char *name, struct svm_dev_conf *conf)
 	snprintf(conf->name, sizeof(conf->name), "%s", name);
 	conf->engine = RTE_SVM_ENGINE_THREAD;
 	conf->cma = RTE_SVM_CMA_LANE;
-	conf->core = -1;
 	conf->numa_node = -1;
 	conf->queues = 64;
 	conf->depth = 1024;
@@ -255,9 +288,22 @@ notices_log(const struct svm_dev_conf *conf)
 		SVM_DMA_LOG(NOTICE, "%s: cma=privileged: workers are reached with the owner's rights, so "
 			"one could trick the owner into writing into a setuid program that it execs",
 			conf->name);
-	if (conf->core >= 0 && conf->engine != RTE_SVM_ENGINE_THREAD)
+	if (conf->nb_cores != 0 && conf->engine != RTE_SVM_ENGINE_THREAD)
 		SVM_DMA_LOG(NOTICE, "%s: core=%d has no effect without engine=thread", conf->name,
-			conf->core);
+			conf->cores[0]);
+}
+
+/* One engine for each CPU that is named, unless there is another number. */
+static int
+engines_settle(struct svm_dev_conf *conf)
+{
+	if (conf->engines == 0)
+		conf->engines = conf->nb_cores != 0 ? conf->nb_cores : 1;
+	if (conf->nb_cores <= conf->engines)
+		return 0;
+	SVM_DMA_LOG(ERR, "%s: core= names %u CPUs for engines=%u; allowed is one for each at the most",
+		conf->name, conf->nb_cores, conf->engines);
+	return -EINVAL;
 }
 
 static int
@@ -307,6 +353,8 @@ svm_devargs_parse(const char *name, const char *args, struct svm_dev_conf *conf)
 			ret = pair_apply(conf, &list->pairs[i], &seen);
 		rte_kvargs_free(list);
 	}
+	if (ret == 0)
+		ret = engines_settle(conf);
 	if (ret == 0)
 		notices_log(conf);
 	return ret;

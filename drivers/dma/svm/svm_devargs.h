@@ -10,7 +10,9 @@
 
 #define SVM_DEVARGS \
 	"engine=thread|inline|service " \
-	"core=<cpu> " \
+	"engines=<1-16> " \
+	"core=<cpu>[+<cpu>...] " \
+	"numa=<node> " \
 	"queues=<1-65535> " \
 	"depth=<32-32768> " \
 	"tier=auto|cma " \

@@ -39,7 +39,9 @@ svm_probe(struct rte_vdev_device *vdev)
 		return ret;
 	if (vdev->device.numa_node == SOCKET_ID_ANY)
 		vdev->device.numa_node = (int)rte_socket_id();
-	conf.numa_node = vdev->device.numa_node;
+	if (conf.numa_node < 0)
+		conf.numa_node = vdev->device.numa_node;
+	vdev->device.numa_node = conf.numa_node;
 
 	dmadev = dmalib.pmd_allocate(name, conf.numa_node, sizeof(*dma));
 	if (dmadev == NULL) {
