@@ -59,7 +59,7 @@ fx_add_tests(const char *suite, const struct fx_test *tests, size_t nb);
 
 /* ---- the device ---- */
 
-#define FX_WORKERS	8
+#define FX_WORKERS	32
 #define FX_DEPTH	256
 /* Bound of every wait, in ms; a sanitizer on a busy machine is the slowest. */
 #define FX_BOUND_MS	20000u

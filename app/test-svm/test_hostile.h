@@ -75,4 +75,13 @@ test_hostile_unanswered_unbind_ends(void);
 void
 test_hostile_unanswered_worker_killed_ends(void);
 
+void
+test_hostile_unanswered_many_spare_the_others(void);
+
+void
+test_hostile_unanswered_late_have_a_share(void);
+
+void
+test_hostile_unanswered_dead_behind_many_is_let_go(void);
+
 #endif /* TEST_HOSTILE_H */

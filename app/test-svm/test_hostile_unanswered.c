@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "svm_dev.h"
 #include "test_hostile.h"
 
 #define LEN	8192
@@ -44,9 +45,9 @@ driver_end(struct driver *d)
 }
 
 static struct fx_worker *
-begin_unanswered(uint64_t *mem)
+begin_unanswered_for(const char *args, uint64_t *mem)
 {
-	struct fx *f = fx_begin("timeout_us=200000");
+	struct fx *f = fx_begin(args);
 	struct fx_worker *w;
 	struct wk_rep rep;
 	int64_t ret;
@@ -62,6 +63,12 @@ begin_unanswered(uint64_t *mem)
 	TEST_EQUAL(ret, 0);
 	*mem = rep.v[0];
 	return w;
+}
+
+static struct fx_worker *
+begin_unanswered(uint64_t *mem)
+{
+	return begin_unanswered_for("timeout_us=200000", mem);
 }
 
 /* The pages come at last: they hold what the worker put there, and keep it. */
@@ -198,4 +205,160 @@ test_hostile_unanswered_worker_killed_ends(void)
 	CU_ASSERT(r.status != RTE_SVM_ST_OK);
 	neighbour_goes_on(good, 5);
 	neighbour_ends(good);
+}
+
+/* ---- many of them ---- */
+
+#define MANY		24u
+#define OPS_EACH	3u
+
+/* More workers whose memory does not answer; w[0] is the first. */
+static void
+more_unanswered(struct fx_worker **w, uint64_t *mem, uint32_t nb)
+{
+	uint32_t i;
+
+	for (i = 1; i < nb; i++) {
+		w[i] = fx_bound(w[0]->f);
+		mem[i] = fx_do(w[i], WK_UFFD, LEN);
+	}
+}
+
+static struct rte_svm_op
+op_into(const struct fx_worker *w, uint64_t mem, void *own)
+{
+	return (struct rte_svm_op){ .op = RTE_SVM_OP_COPY, .len = 64, .src = (uintptr_t)own,
+		.dst_bond = w->bond, .dst = mem };
+}
+
+/* Gather n results, whatever they are. @return those that are OK. */
+static uint32_t
+gather(struct fx *f, uint32_t n)
+{
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	struct rte_svm_result r;
+	uint32_t ok = 0;
+
+	while (n != 0 && fx_now_ms() < end) {
+		if (rte_svm_poll(f->queue, &r, 1) == 0) {
+			fx_idle(f);
+			continue;
+		}
+		ok += r.status == RTE_SVM_ST_OK;
+		n--;
+	}
+	TEST_EQUAL(n, 0);
+	return ok;
+}
+
+/* None of them has ended yet, and who has done nothing goes on beside them. */
+void
+test_hostile_unanswered_many_spare_the_others(void)
+{
+	struct fx_worker *w[MANY], *good;
+	uint64_t mem[MANY];
+	struct rte_svm_result r;
+	struct rte_svm_op op;
+	uint32_t i;
+	char *own;
+
+	w[0] = begin_unanswered_for("timeout_us=60000000", &mem[0]);
+	if (w[0] == NULL)
+		return;
+	more_unanswered(w, mem, MANY);
+	own = fx_mem(w[0]->f, LEN);
+	for (i = 0; i < MANY; i++) {
+		op = op_into(w[i], mem[i], own);
+		TEST_EQUAL(rte_svm_submit(w[0]->f->queue, &op, 1), 1);
+	}
+	good = neighbour(w[0]->f);
+	neighbour_goes_on(good, 5);
+	TEST_EQUAL(rte_svm_poll(w[0]->f->queue, &r, 1), 0);
+	neighbour_ends(good);
+	for (i = 0; i < MANY; i++)
+		fx_kill(w[i], SIGKILL);
+	TEST_EQUAL(gather(good->f, MANY), 0);
+}
+
+/* Those that timed out lately have a part of the batches, and no more. */
+void
+test_hostile_unanswered_late_have_a_share(void)
+{
+	struct fx_worker *w[MANY], *good;
+	const struct svm_batch_set *set;
+	uint64_t mem[MANY], own_seed;
+	struct rte_svm_op op;
+	uint32_t i, k, most = 0;
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	char *own;
+
+	w[0] = begin_unanswered_for("timeout_us=100000", &mem[0]);
+	if (w[0] == NULL)
+		return;
+	more_unanswered(w, mem, MANY);
+	good = neighbour(w[0]->f);
+	own = fx_mem_filled(w[0]->f, LEN, &own_seed);
+	/* All of them are late after this. */
+	for (i = 0; i < MANY; i++) {
+		op = op_into(w[i], mem[i], own);
+		TEST_EQUAL(rte_svm_submit(w[0]->f->queue, &op, 1), 1);
+	}
+	TEST_EQUAL(gather(w[0]->f, MANY), 0);
+	for (i = 0; i < MANY * OPS_EACH; i++) {
+		op = op_into(w[i % MANY], mem[i % MANY], own);
+		TEST_EQUAL(rte_svm_submit(w[0]->f->queue, &op, 1), 1);
+	}
+	set = &fx_dev(w[0]->f)->engines[0]->batches;
+	for (i = 0; i < 100 && fx_now_ms() < end; i++) {
+		uint32_t n = 0;
+
+		for (k = 0; k < set->max; k++)
+			n += __atomic_load_n(&set->batch[k].state, __ATOMIC_RELAXED) !=
+				SVM_BATCH_FREE;
+		most = RTE_MAX(most, n);
+		usleep(1000);
+	}
+	/* A quarter of 32, and the neighbour's own. */
+	CU_ASSERT(most >= 2 && most <= 8 + 1);
+	neighbour_goes_on(good, 3);
+	neighbour_ends(good);
+	for (i = 0; i < MANY; i++)
+		fx_kill(w[i], SIGKILL);
+	TEST_EQUAL(gather(good->f, MANY * OPS_EACH), 0);
+}
+
+/* Operations of a bond that ends are found behind many of one that hangs. */
+void
+test_hostile_unanswered_dead_behind_many_is_let_go(void)
+{
+	enum { front = 150 };
+	uint64_t mem, to;
+	struct fx_worker *w = begin_unanswered_for("timeout_us=60000000", &mem), *dead;
+	struct rte_svm_op op;
+	uint32_t i;
+	char *own;
+
+	if (w == NULL)
+		return;
+	own = fx_mem(w->f, LEN);
+	dead = fx_bound(w->f);
+	to = fx_do(dead, WK_UFFD, LEN);
+	/* Its first one hangs in a lane; the second is parked behind the other's. */
+	op = op_into(dead, to, own);
+	TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
+	usleep(20000);
+	for (i = 0; i < front; i++) {
+		op = op_into(w, mem, own);
+		TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
+		/* The first hangs as well, and does not take the others along. */
+		if (i == 0)
+			usleep(20000);
+	}
+	op = op_into(dead, to, own);
+	TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
+	usleep(20000);
+	fx_kill(dead, SIGKILL);
+	TEST_EQUAL(fx_unbind(w->f, dead->bond), 0);
+	fx_kill(w, SIGKILL);
+	TEST_EQUAL(gather(w->f, front + 2), 0);
 }

@@ -33,8 +33,12 @@
 #define TURN_BYTES	(1u << 20)
 /* ... and how long it may go on starting: each hand-over may take the grace. */
 #define TURN_US		500u
-/* Parked operations of busy bonds that a turn looks past, for one it can start. */
+/* Parked operations of busy bonds that a turn looks past, for one it can start;
+ * then they go to the end, and the next turn looks at others. */
 #define SKIP_MAX	64u
+/* How long a bond counts as late, and which part of the batches late ones have. */
+#define LATE_TIMEOUTS	10u
+#define LATE_DIV	4u
 /* Lanes that may die under an operation before it is given up. */
 #define RETRIES_MAX	3u
 
@@ -313,9 +317,34 @@ batch_advance(struct svm_engine *e, struct svm_batch *b)
 		if (svm_lane_state(b->lane) != SVM_LANE_BUSY)
 			continue;
 		svm_lane_kill(e->conf.lanes, b->lane);
+		__atomic_store_n(&svm_leg_bond(b)->late_at, rte_rdtsc(), __ATOMIC_RELAXED);
+		b->late = true;
 		b->state = SVM_BATCH_KILLING;
 		b->started = rte_rdtsc();
 	}
+}
+
+static bool
+bond_late(const struct svm_engine *e, const struct svm_bond *bond)
+{
+	uint64_t at;
+
+	if (bond == NULL)
+		return false;
+	/* Relaxed: another engine may be a little behind, or ahead. */
+	at = __atomic_load_n(&bond->late_at, __ATOMIC_RELAXED);
+	return unlikely(at != 0) && rte_rdtsc() - at < LATE_TIMEOUTS * e->timeout_cycles;
+}
+
+/* Whether late ones have what they may. */
+static bool
+late_full(const struct svm_batch_set *set)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i != set->max; i++)
+		n += set->batch[i].state != SVM_BATCH_FREE && set->batch[i].late;
+	return n >= RTE_MAX(set->max / LATE_DIV, 1u);
 }
 
 static struct svm_batch *
@@ -329,6 +358,18 @@ batch_alloc(struct svm_batch_set *set)
 	return NULL;
 }
 
+/* Parked operations that a turn could not start make room for those behind. */
+static void
+parked_rotate(struct svm_eq *q, uint32_t n)
+{
+	while (n-- != 0) {
+		struct svm_op *op = TAILQ_FIRST(&q->parked);
+
+		TAILQ_REMOVE(&q->parked, op, next);
+		TAILQ_INSERT_TAIL(&q->parked, op, next);
+	}
+}
+
 void
 svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 {
@@ -338,10 +379,12 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 
 	while (op != NULL && skipped != SKIP_MAX && bytes < TURN_BYTES &&
 			rte_rdtsc() - begin < turn) {
+		const bool late = bond_late(e, op->src) || bond_late(e, op->dst);
 		struct svm_batch *b;
 
 		if (svm_batch_bond_busy(&e->batches, op->src) ||
-				svm_batch_bond_busy(&e->batches, op->dst)) {
+				svm_batch_bond_busy(&e->batches, op->dst) ||
+				(late && late_full(&e->batches))) {
 			/* All operations of a worker's queue have the same bond. */
 			if (svm_eq_is_worker(q))
 				return;
@@ -354,6 +397,7 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 			return;
 		b->q = q;
 		b->lane = NULL;
+		b->late = late;
 		svm_batch_gather(e, b, op);
 		if (b->nb_pieces != 0) {
 			e->batches.nb++;
@@ -365,7 +409,10 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 			batch_advance(e, b);
 		}
 		op = TAILQ_FIRST(&q->parked);
+		skipped = 0;
 	}
+	if (unlikely(skipped == SKIP_MAX && op != NULL))
+		parked_rotate(q, skipped);
 }
 
 void

@@ -13,6 +13,11 @@
  * The engine hands a leg over, waits for a short grace, and polls on when it
  * takes longer. A lane that misses its deadline is killed, and seen to be gone
  * before anything completes. Each bond is in one batch at a time.
+ *
+ * Shares. A bond that missed a deadline is late for LATE_TIMEOUTS, and so is a
+ * batch with it; late ones have a quarter of the batches between them. So those
+ * whose memory does not answer can hold all of them once, for one timeout, and
+ * only as many at a time as there are batches; then the others go on beside them.
  */
 #ifndef SVM_BATCH_H
 #define SVM_BATCH_H
@@ -64,6 +69,7 @@ struct svm_batch {
 	enum svm_leg leg;
 	bool compare;
 	bool alone;			/* one operation that timed out before */
+	bool late;			/* takes a place of those that timed out lately */
 	struct svm_eq *q;
 	struct svm_bond *src, *dst;	/* NULL: the owner */
 	struct svm_lane *lane;

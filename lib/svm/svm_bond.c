@@ -125,6 +125,7 @@ svm_bond_create_held(struct svm_bond_table *t, const struct svm_ident *ident,
 	/* The caller's; an engine may have taken and put back one of its own. */
 	__atomic_fetch_add(&b->ops, 1, __ATOMIC_SEQ_CST);
 	/* Release: the fields above are visible to svm_bond_get(). */
+	__atomic_store_n(&b->late_at, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&b->life, SVM_BOND_ACTIVE, __ATOMIC_SEQ_CST);
 unlock:
 	pthread_mutex_unlock(&t->lock);

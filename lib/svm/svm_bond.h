@@ -47,6 +47,8 @@ struct svm_bond {
 	/* Counters: relaxed adds by engines, relaxed loads by whoever asks. */
 	uint64_t nb_ops, bytes_in, bytes_out, faults;
 
+	uint64_t late_at;		/* cycles: it last missed a deadline; 0: never; atomic */
+
 	/* The control path's part: constant while ACTIVE. */
 	uint32_t pasid;
 	uint32_t holds;			/* under the table's lock */

@@ -8,8 +8,9 @@
 
 #include "svm_dev.h"
 
-/* Batches that an engine may have under way, each with a lane. */
-#define ENGINE_BATCHES	16u
+/* Batches that an engine may have under way, each with a lane. Memory that they
+ * do not use is not there. */
+#define ENGINE_BATCHES	32u
 /*
  * A worker's queue is polled for so long after its last work, then it rests.
  * Coming back takes a doorbell: some 10 to 30 us through the server's thread.
