@@ -33,6 +33,7 @@ int test_hostile_suite(void);
 int test_telemetry_suite(void);
 int test_crowd_suite(void);
 int test_sweep_suite(void);
+int test_scale_suite(void);
 
 struct test_suite {
 	const char *name;
@@ -66,6 +67,7 @@ static const struct test_suite test_suites[] = {
 	{ "telemetry", test_telemetry_suite },
 	{ "crowd", test_crowd_suite },
 	{ "sweep", test_sweep_suite },
+	{ "scale", test_scale_suite },
 };
 
 #define TEST_SUITES	(sizeof(test_suites) / sizeof(test_suites[0]))
