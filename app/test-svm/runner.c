@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <CUnit/CUnit.h>
@@ -15,6 +19,8 @@
 #include "suites.h"
 
 #define BOUND_S		60
+/* What processes that have been told to end get for it. */
+#define ORPHANS_MS	5000
 
 static const char *const may_skip[] = {
 #include "skips.txt"
@@ -142,6 +148,39 @@ run_test(const char *suite, CU_pSuite s, CU_pTest t)
 	fflush(stdout);
 }
 
+/*
+ * No test leaves a process behind, not even a grandchild: this process adopts
+ * them (PR_SET_CHILD_SUBREAPER), so at the end it has no child at all.
+ */
+static void
+check_orphans(void)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	unsigned int waited = 0;
+	char command[96];
+	pid_t pid;
+
+	snprintf(run.name, sizeof(run.name), "runner.test_no_process_is_left");
+	while ((pid = waitpid(-1, NULL, WNOHANG | __WALL)) >= 0 || errno == EINTR) {
+		if (pid > 0)
+			continue;
+		if (waited++ == ORPHANS_MS) {
+			run.failed++;
+			printf("%s: FAIL (these are)\n", run.name);
+			fflush(stdout);
+			snprintf(command, sizeof(command),
+				"ps --ppid %d -o pid,stat,wchan:16,args; pkill -KILL -P %d",
+				getpid(), getpid());
+			if (system(command) == -1)
+				printf("cannot run ps and pkill\n");
+			return;
+		}
+		nanosleep(&ms, NULL);
+	}
+	run.passed++;
+	printf("%s: ok\n", run.name);
+}
+
 bool
 runner_has(const char *suite)
 {
@@ -206,6 +245,7 @@ runner_run(char *const *suites, size_t nb)
 	size_t i;
 
 	sigaction(SIGALRM, &on, NULL);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	/* A worker that is gone is an answer, not a signal. */
 	signal(SIGPIPE, SIG_IGN);
 	CU_set_error_action(CUEA_IGNORE);
@@ -226,6 +266,7 @@ runner_run(char *const *suites, size_t nb)
 				run_test(test_suites[i].name, s, t);
 		CU_cleanup_registry();
 	}
+	check_orphans();
 	printf("%u passed, %u failed", run.passed, run.failed);
 	if (run.skipped > 0)
 		printf(", %u skipped", run.skipped);

@@ -317,6 +317,7 @@ body_helper_has_the_nonce(int in, int out, void *arg)
 	int ends[2];
 	char byte;
 	pid_t pid;
+	int rc;
 
 	(void)in;
 	svm_msg_init(&msg, SVM_MSG_BIND, 1, 2);
@@ -334,8 +335,11 @@ body_helper_has_the_nonce(int in, int out, void *arg)
 	}
 	if (read(ends[0], &byte, 1) != 1)
 		_exit(4);
-	child_tell(out, (uint64_t)(int64_t)raw_proof(sock));
+	rc = raw_proof(sock);
+	/* Before the answer: whoever reads it may end this process at once. */
 	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	child_tell(out, (uint64_t)(int64_t)rc);
 }
 
 static void

@@ -262,10 +262,14 @@ static void
 test_lane_wait_of_the_application_sees_none(void)
 {
 	struct svm_lane *lane;
+	pid_t pid;
 
 	pool_make(1);
 	lane = lane_make(&lane_fx.own);
-	TEST_EQUAL(waitpid(-1, NULL, WNOHANG), -1);
+	/* The runner adopts what workers of earlier tests have left behind. */
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		CU_ASSERT_NOT_EQUAL(pid, lane->tid);
+	TEST_EQUAL(pid, -1);
 	TEST_EQUAL(errno, ECHILD);
 	svm_lane_put(lane_fx.pool, lane);
 }
