@@ -34,10 +34,11 @@ struct wake {
 	uint32_t rings;		/* atomic; doorbells rung */
 };
 
+/* timeout_us: the engine's, and with it what a producer gets between claim and mark. */
 static inline void
-wake_open(struct wake *w, bool mp)
+wake_open_for(struct wake *w, bool mp, uint32_t timeout_us)
 {
-	struct svm_engine_conf conf = { .timeout_us = WAKE_TIMEOUT_US, .max_queues = 1,
+	struct svm_engine_conf conf = { .timeout_us = timeout_us, .max_queues = 1,
 		.max_batches = 1 };
 
 	memset(w, 0, sizeof(*w));
@@ -50,6 +51,12 @@ wake_open(struct wake *w, bool mp)
 	CU_ASSERT_EQUAL_FATAL(svm_eq_create(w->bonds, WAKE_DEPTH, 0, 1, -1, &w->fd, &w->eq), 0);
 	svm_producer_init(&w->prod, &w->eq->ring, mp, 0);
 	svm_engine_attach(w->engine, w->eq);
+}
+
+static inline void
+wake_open(struct wake *w, bool mp)
+{
+	wake_open_for(w, mp, WAKE_TIMEOUT_US);
 }
 
 static inline void *

@@ -11,6 +11,8 @@
 
 #define PRODUCERS	3
 #define EACH		4000u
+/* A producer may lose its core between claim and mark, for long on a busy machine. */
+#define TIMEOUT_US	10000000u
 
 struct producer {
 	struct wake *w;
@@ -64,7 +66,7 @@ no_wake_up_is_lost(bool sleeps, uint32_t producers)
 	struct wake w;
 	uint32_t i, got = 0;
 
-	wake_open(&w, producers > 1);
+	wake_open_for(&w, producers > 1, TIMEOUT_US);
 	wake_run(&w, sleeps);
 	for (i = 0; i < producers; i++) {
 		p[i] = (struct producer){ .w = &w, .seed = i + (uint32_t)time(NULL) };
