@@ -241,20 +241,34 @@ free_dev:
 	return ret;
 }
 
+/* The next bond at or behind slot *i, 0: none is left. The server still makes and ends bonds. */
+static uint64_t
+dev_next_bond(struct svm_dev *dev, uint32_t *i)
+{
+	struct svm_bond_table *t = dev->bonds;
+	uint64_t id = 0;
+
+	pthread_mutex_lock(&t->lock);
+	while (id == 0 && *i < svm_pasid_highest(t->pasids)) {
+		id = t->bonds[(*i)++].id;
+		if (svm_bond_find_locked(t, id) == NULL)
+			id = 0;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return id;
+}
+
 /* What is left of bonds when the device goes. False: something is in flight for ever. */
 static bool
 dev_unbind_all(struct svm_dev *dev)
 {
 	bool all = true;
-	uint32_t i;
+	uint32_t i = 0;
+	uint64_t id;
 
-	for (i = 0; i != svm_pasid_highest(dev->bonds->pasids); i++) {
-		const struct svm_bond *b = &dev->bonds->bonds[i];
-
-		if (b->life != SVM_BOND_FREE && b->life != SVM_BOND_RETIRED &&
-				svm_dev_unbind(dev, b->id) == -EBUSY)
+	while ((id = dev_next_bond(dev, &i)) != 0)
+		if (svm_dev_unbind(dev, id) == -EBUSY)
 			all = false;
-	}
 	return all;
 }
 
