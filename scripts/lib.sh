@@ -117,3 +117,10 @@ first_cpus()
 		exit got < 2
 	}' /proc/self/status
 }
+
+# no_aslr: what to put before a program with ThreadSanitizer in it, whose older runtimes do not start
+# where the kernel spreads addresses widely. Nothing where that is forbidden.
+no_aslr()
+{
+	! setarch -R true 2>/dev/null || echo setarch -R
+}

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # scripts/test.sh [--fast]: set up the machine, build, and run all the tests.
-# --fast leaves out the demo, the Debian packages, the sanitizer build and the clang build. Logs: build/test-logs.
+# --fast leaves out the demo, the Debian packages, the sanitizer builds and the clang build. Logs: build/test-logs.
 # The last line is "N passed, N failed[, N skipped]": each step counts, and each unit test. A skip
 # that app/test-svm/skips.txt does not name counts as a failure.
 set -uo pipefail
@@ -165,13 +165,16 @@ check_products()
 export plugin
 export -f check_products
 
-# units NAME SECONDS BUILD: all the CUnit suites of one build directory, each test counted.
+# units NAME SECONDS BUILD [COMMAND...]: the CUnit suites of one build directory, $suites or all, run by
+# COMMAND, each test counted.
 units()
 {
 	local name=$1 limit=$2 build=$3 rc=0 line p f s test reason listed=0
+	shift 3
 	start "$name"
-	limited "$limit" "$build/app/dpdk-test-svm" --no-huge -m 256 -l "$cpus" --no-pci \
-		--file-prefix "$prefix" -d "$build/drivers/librte_dma_svm.so" -- unit || rc=$?
+	# shellcheck disable=SC2086 # words
+	limited "$limit" "$@" "$build/app/dpdk-test-svm" --no-huge -m 256 -l "$cpus" --no-pci \
+		--file-prefix "$prefix" -d "$build/drivers/librte_dma_svm.so" -- unit ${suites-} || rc=$?
 	line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
 	if [ -z "$line" ]; then
 		fail "exit status $rc, and no line with the counts"
@@ -183,7 +186,7 @@ units()
 	if [ "$f" -gt 0 ] || [ "$p" = 0 ] || [ "$rc" != 0 ]; then
 		[ "$f" -gt 0 ] || failed=$((failed + 1))
 		echo "FAILED: $line, exit status $rc ($((SECONDS - since)) s); log: ${log#"$top/"}"
-		grep -aiE '\bFAIL|ERROR: .*Sanitizer|runtime error' "$log" | head -n 40 | sed 's/^/    /'
+		grep -aiE '\bFAIL|(ERROR|WARNING): .*Sanitizer|runtime error' "$log" | head -n 40 | sed 's/^/    /'
 	else
 		echo "$line ($((SECONDS - since)) s)"
 	fi
@@ -196,6 +199,23 @@ units()
 	if [ "${s:-0}" -gt "$listed" ]; then
 		failed=$((failed + s - listed))
 		echo "FAILED: $((s - listed)) skips without a reason"
+	fi
+}
+
+# mutants: what ThreadSanitizer must find; each one counted.
+mutants()
+{
+	local rc=0 line caught missed
+	start "each memory order that is taken away is reported"
+	limited 1200 bash devtools/mutants.sh || rc=$?
+	line=$(grep -aE '^[0-9]+ caught, [0-9]+ not$' "$log")
+	read -r caught missed < <(tr -cd '0-9 \n' <<<"$line")
+	if [ "$rc" != 0 ] || [ "${caught:-0}" = 0 ]; then
+		failed=$((failed + ${missed:-0}))
+		fail "exit status $rc"
+	else
+		passed=$((passed + caught))
+		echo "$line ($((SECONDS - since)) s)"
 	fi
 }
 
@@ -314,6 +334,17 @@ if [ -z "$fast" ]; then
 		export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
 		export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 		units "unit tests under ASAN and UBSAN" 1500 build-asan
+	fi
+	if step "build (ThreadSanitizer)" 900 no_warning bash -c \
+		'. scripts/lib.sh; build_tree . build-tsan -Db_sanitize=thread -Dexamples=false'
+	then
+		# Any report ends the program with 66. Tests fork with threads alive and go on. Failing
+		# calls would hit the sanitizer itself.
+		# shellcheck disable=SC2046 # words
+		suites=$(build-tsan/app/dpdk-test-svm -- list | sed -n '/^perf/q; /^sweep/d; /^[a-z]/p') \
+		TSAN_OPTIONS="exitcode=66 die_after_fork=0${TSAN_OPTIONS:+ $TSAN_OPTIONS}" \
+			units "unit tests under ThreadSanitizer" 1200 build-tsan $(no_aslr)
+		mutants
 	fi
 	step "build (clang)" 900 no_warning \
 		env CC=clang bash -c '. scripts/lib.sh; build_tree . build-clang'

@@ -25,6 +25,8 @@ child_main(const char *path, int fd)
 	sched_setaffinity(0, sizeof(all), &all);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* TSAN in there would see one end of each queue and miss what the other orders. */
+	setenv("TSAN_OPTIONS", "report_bugs=0", 1);
 	if (dup2(fd, WK_FD) == WK_FD && syscall(SYS_close_range, WK_FD + 1, ~0u, 0) == 0)
 		execv(path, argv);
 	_exit(127);

@@ -31,9 +31,9 @@ int test_queue_suite(void);
 int test_fault_suite(void);
 int test_hostile_suite(void);
 int test_telemetry_suite(void);
+int test_threads_suite(void);
 int test_crowd_suite(void);
 int test_sweep_suite(void);
-int test_scale_suite(void);
 
 struct test_suite {
 	const char *name;
@@ -43,6 +43,7 @@ struct test_suite {
 /* From the ring up to what crosses processes: the first failure says most. */
 static const struct test_suite test_suites[] = {
 	{ "ring", test_ring_suite },
+	{ "threads", test_threads_suite },
 	{ "copy", test_copy_suite },
 	{ "ident", test_ident_suite },
 	{ "pasid", test_pasid_suite },
@@ -67,7 +68,6 @@ static const struct test_suite test_suites[] = {
 	{ "telemetry", test_telemetry_suite },
 	{ "crowd", test_crowd_suite },
 	{ "sweep", test_sweep_suite },
-	{ "scale", test_scale_suite },
 };
 
 #define TEST_SUITES	(sizeof(test_suites) / sizeof(test_suites[0]))
