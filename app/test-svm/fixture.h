@@ -203,6 +203,10 @@ fx_do_at(const char *file, unsigned int line, struct fx_worker *w,
 void
 fx_send(struct fx_worker *w, const struct wk_req *req);
 
+/** Whether fx_answer() would not wait. */
+bool
+fx_has_answer(struct fx_worker *w);
+
 /** The answer to what fx_send() sent. */
 int64_t
 fx_answer(struct fx_worker *w, struct wk_rep *rep);

@@ -118,6 +118,14 @@ fx_send(struct fx_worker *w, const struct wk_req *req)
 		test_fail("cannot talk to the worker: %s", strerror(errno));
 }
 
+bool
+fx_has_answer(struct fx_worker *w)
+{
+	struct pollfd p = { .fd = w->fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) != 0;
+}
+
 int64_t
 fx_answer(struct fx_worker *w, struct wk_rep *rep)
 {

@@ -84,4 +84,43 @@ test_hostile_unanswered_late_have_a_share(void);
 void
 test_hostile_unanswered_dead_behind_many_is_let_go(void);
 
+/* ---- test_hostile_setuid.c ---- */
+
+void
+test_hostile_setuid_program_is_never_touched(void);
+
+/* ---- test_hostile_peer.c ---- */
+
+void
+test_hostile_recycled_pid_is_not_bound_by_its_sockets_heir(void);
+
+void
+test_hostile_recycled_pid_is_not_bound_by_forged_credentials(void);
+
+void
+test_hostile_recycled_pasid_gets_nothing_of_the_bond_before(void);
+
+void
+test_hostile_flood_of_connects_leaves_nothing(void);
+
+void
+test_hostile_stopped_at_each_step_delays_nobody(void);
+
+void
+test_hostile_killed_at_each_step_leaves_nothing(void);
+
+/* ---- test_hostile_queue.c ---- */
+
+void
+test_hostile_hole_in_each_page_of_a_queue_harms_nobody(void);
+
+void
+test_hostile_each_page_of_a_queue_dropped_harms_nobody(void);
+
+void
+test_hostile_queue_unmapped_with_work_harms_nobody(void);
+
+void
+test_hostile_queue_cannot_be_truncated(void);
+
 #endif /* TEST_HOSTILE_H */

@@ -25,6 +25,8 @@ enum wk_cmd {
 	WK_DUMPABLE,	/* 0 or 1 */
 	WK_SETUID,	/* uid = gid, no groups, no capabilities; dumpable again */
 	WK_EXEC,	/* the same program again; it says hello */
+	WK_EXEC_OTHER,	/* text: a program, which gets the numbers a[0] (hexadecimal), a[1], a[2]
+			 * as arguments and answers */
 	WK_EXIT,	/* no answer */
 	WK_UFFD,	/* len -> address of memory whose faults nobody answers */
 	WK_UFFD_ANSWER,	/* addr, len -> seed: fill the pages */
@@ -43,6 +45,15 @@ enum wk_cmd {
 	WK_PRODUCERS,	/* queue, threads, operations each, bytes -> wrong ones */
 	WK_SCRIBBLE,	/* WK_SCRIBBLE_* over the queues' memory, in a thread */
 	WK_SCRIBBLE_END,	/* -> rounds */
+	WK_QUEUE_MEMORY,	/* enum wk_queue_memory, page: to the first queue's memory */
+};
+
+enum wk_queue_memory {
+	WK_QUEUE_MEMORY_PAGES,		/* -> how many it has */
+	WK_QUEUE_MEMORY_REMOVE,		/* a hole in the file */
+	WK_QUEUE_MEMORY_DONTNEED,
+	WK_QUEUE_MEMORY_UNMAP,		/* all of it */
+	WK_QUEUE_MEMORY_TRUNCATE,	/* -> -errno of: shorter, longer, another seal */
 };
 
 enum wk_mem {

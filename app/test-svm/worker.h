@@ -116,4 +116,7 @@ worker_producers(struct worker *w, const struct wk_req *q, struct wk_rep *r);
 int64_t
 worker_scribble(struct worker *w, const struct wk_req *q);
 
+int64_t
+worker_queue_memory(const struct worker *w, const struct wk_req *q, struct wk_rep *r);
+
 #endif /* WORKER_H */

@@ -32,6 +32,21 @@ do_setuid(const struct wk_req *q)
 }
 
 static int64_t
+do_exec_other(const struct wk_req *q)
+{
+	char path[sizeof(q->text)], arg[3][24];
+	char *const argv[] = { path, arg[0], arg[1], arg[2], NULL };
+
+	memcpy(path, q->text, sizeof(path));
+	snprintf(arg[0], sizeof(arg[0]), "%llx", (unsigned long long)q->a[0]);
+	snprintf(arg[1], sizeof(arg[1]), "%llu", (unsigned long long)q->a[1]);
+	snprintf(arg[2], sizeof(arg[2]), "%llu", (unsigned long long)q->a[2]);
+	fcntl(WK_FD, F_SETFD, 0);
+	execv(path, argv);
+	return -errno;
+}
+
+static int64_t
 obey_library(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 {
 	switch (q->cmd) {
@@ -72,6 +87,8 @@ obey_library(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 			return -ESRCH;
 		worker_thread_look(&w->scribble, r);
 		return w->scribble.error;
+	case WK_QUEUE_MEMORY:
+		return worker_queue_memory(w, q, r);
 	default:
 		return -ENOSYS;
 	}
@@ -107,6 +124,8 @@ obey(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 		fcntl(WK_FD, F_SETFD, 0);
 		execv("/proc/self/exe", w->argv);
 		return -errno;
+	case WK_EXEC_OTHER:
+		return do_exec_other(q);
 	case WK_EXIT:
 		_exit(0);
 	case WK_UFFD:

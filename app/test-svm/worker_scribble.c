@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What only a hostile worker does: it writes over its queues. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,4 +136,53 @@ worker_scribble(struct worker *w, const struct wk_req *q)
 	while (!__atomic_load_n(&t->ready, __ATOMIC_ACQUIRE))
 		usleep(50);
 	return t->error;
+}
+
+/* ---- what it takes away ---- */
+
+static int64_t
+truncate_target(const struct target *t, struct wk_rep *r)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)t->mem,
+		(unsigned long)t->mem + t->len);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r->v[0] = ftruncate(fd, 0) == 0 ? 0 : -errno;
+	r->v[1] = ftruncate(fd, 2 * t->len) == 0 ? 0 : -errno;
+	r->v[2] = fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0 ? 0 : -errno;
+	close(fd);
+	return 0;
+}
+
+int64_t
+worker_queue_memory(const struct worker *w, const struct wk_req *q, struct wk_rep *r)
+{
+	struct target t;
+	char *page;
+	int rc;
+
+	if (find_queues(&t, 1) != 1)
+		return -ENXIO;
+	page = t.mem + q->a[1] * w->page;
+	switch (q->a[0]) {
+	case WK_QUEUE_MEMORY_PAGES:
+		r->v[0] = t.len / w->page;
+		return 0;
+	case WK_QUEUE_MEMORY_REMOVE:
+		rc = madvise(page, w->page, MADV_REMOVE);
+		break;
+	case WK_QUEUE_MEMORY_DONTNEED:
+		rc = madvise(page, w->page, MADV_DONTNEED);
+		break;
+	case WK_QUEUE_MEMORY_UNMAP:
+		rc = munmap(t.mem, t.len);
+		break;
+	default:
+		return truncate_target(&t, r);
+	}
+	return rc == 0 ? 0 : -errno;
 }

@@ -206,11 +206,9 @@ eq_attend(struct svm_engine *e, struct svm_eq *q)
 {
 	const bool new = !q->attached;
 
-	/* Release: its link has been read; pairs with the exchange in
-	 * svm_engine_post(), after which it is written again. Full: what is looked
-	 * at from here on is what whoever finds the queue posted still had stored
-	 * before; pairs with the fence there. */
-	__atomic_store_n(&q->post, SVM_POST_NONE, __ATOMIC_RELEASE);
+	/* Full: what is looked at from here on is what whoever finds the queue
+	 * posted still had stored before; pairs with the fence in svm_engine_post(). */
+	__atomic_store_n(&q->post, SVM_POST_NONE, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	q->attached = true;
 	/* Acquire: pairs with the exchange in svm_engine_detach(). */
@@ -327,9 +325,8 @@ svm_engine_post(struct svm_eq *q)
 	 * with the fence in eq_attend().
 	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	/* Acquire: the engine has read the link; pairs with the store there. */
 	if (!__atomic_compare_exchange_n(&q->post, &none, SVM_POST_SENT, false,
-			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
 	/* Relaxed: the exchange below checks it. */
 	q->next_post = __atomic_load_n(&e->posted, __ATOMIC_RELAXED);
