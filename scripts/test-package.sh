@@ -102,12 +102,13 @@ test_install()
 	rm -rf "$root" "$out" "$base/dest"
 	build_tree "$top" "$base" --prefix="$root" --libdir="$libdir"
 	meson install -C "$base" --no-rebuild --quiet
-	want "$root/include/rte_svm.h" "$root/include/svm_worker.h" \
+	want "$root/include/rte_svm.h" "$root/include/rte_svm_window.h" \
+		"$root/include/svm_worker.h" \
 		"$root/$libdir/librte_svm.so.0" "$root/$libdir/libsvm_worker.so.0" \
 		"$root/$libdir/librte_svm.so" "$root/$libdir/libsvm_worker.so" \
 		"$root/$libdir/pkgconfig/librte_svm.pc" "$root/$libdir/pkgconfig/libsvm_worker.pc" \
 		"$(plugin)" "$root/bin/dpdk-test-svm"
-	[ "$(find "$root/include" -type f | wc -l)" = 2 ] || die "more headers than the two public ones"
+	[ "$(find "$root/include" -type f | wc -l)" = 3 ] || die "more headers than the public ones"
 }
 
 # DESTDIR moves everything, and nothing is left out or written elsewhere.

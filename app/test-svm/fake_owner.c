@@ -211,6 +211,24 @@ fake_queue_destroy(void *arg, void *queue)
 	return 0;
 }
 
+static int
+fake_window_list(void *arg, uint64_t bond, uint64_t *after, struct rte_svm_window_info *infos,
+		uint32_t n)
+{
+	const struct fake_owner *fo = arg;
+	uint32_t i;
+
+	if (bond != FAKE_BOND)
+		return 0;
+	for (i = 0; i != n && *after < fo->windows; i++) {
+		++*after;
+		infos[i] = (struct rte_svm_window_info){ .window = (uint32_t)*after << 4,
+			.conf = { .rights = RTE_SVM_WINDOW_READ, .len = 1000 + *after,
+				.user = ~*after } };
+	}
+	return (int)i;
+}
+
 static void
 fake_doorbell(void *arg, void *const *queues, uint32_t nb)
 {
@@ -258,6 +276,7 @@ fake_owner_start(struct fake_owner *fo, uint32_t idle_us)
 		.unbind = fake_unbind,
 		.queue_create = fake_queue_create,
 		.queue_destroy = fake_queue_destroy,
+		.window_list = fake_window_list,
 		.doorbell = fake_doorbell,
 		.process_gone = fake_process_gone,
 	};

@@ -49,6 +49,7 @@ struct fake_owner {
 	int bind_status;	/* what BIND is answered */
 	int prove_status;	/* what PROOF is, when the nonce is right */
 	enum fake_memory memory;
+	uint64_t windows;	/* how many the worker has */
 	int busy;		/* atomic: how often to answer -EBUSY from now on */
 
 	int hold;		/* atomic: binds of this `user` make no step; 0: of nobody */

@@ -29,6 +29,10 @@ int test_numa_suite(void);
 int test_idle_suite(void);
 int test_queue_suite(void);
 int test_fault_suite(void);
+int test_window_suite(void);
+int test_window_range_suite(void);
+int test_window_life_suite(void);
+int test_window_list_suite(void);
 int test_hostile_suite(void);
 int test_telemetry_suite(void);
 int test_threads_suite(void);
@@ -64,6 +68,10 @@ static const struct test_suite test_suites[] = {
 	{ "idle", test_idle_suite },
 	{ "queue", test_queue_suite },
 	{ "fault", test_fault_suite },
+	{ "window", test_window_suite },
+	{ "window_range", test_window_range_suite },
+	{ "window_life", test_window_life_suite },
+	{ "window_list", test_window_list_suite },
 	{ "hostile", test_hostile_suite },
 	{ "telemetry", test_telemetry_suite },
 	{ "crowd", test_crowd_suite },

@@ -39,6 +39,10 @@ enum wk_cmd {
 	WK_OP,		/* queue, op | flags << 32, src, dst, len, pattern -> status,
 			 * done, fault address, cookie */
 	WK_SG,		/* queue, src, dst, bytes a piece, pieces, gap -> as WK_OP */
+	WK_FLOOD,	/* as WK_OP: again and again, some at a time, until one fails ->
+			 * how many were OK, BAD_SPACE, BOND_DEAD, something else */
+	WK_WINDOW,	/* number -> how many windows there are, and of the one with this
+			 * number: id | rights << 32, length, user */
 	WK_TRAFFIC,	/* queue, bytes: copy and verify for ever, in a thread */
 	WK_TRAFFIC_LOOK,	/* -> rounds, wrong rounds, last error */
 	WK_TRAFFIC_END,	/* -> as WK_TRAFFIC_LOOK */
@@ -72,6 +76,7 @@ enum wk_mem {
 struct wk_req {
 	uint64_t cmd;
 	uint64_t a[6];
+	uint32_t src_window, dst_window;	/* of WK_OP, WK_SG, WK_FLOOD */
 	char text[108];
 };
 

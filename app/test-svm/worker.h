@@ -92,6 +92,12 @@ worker_op(struct worker *w, const struct wk_req *q, struct wk_rep *r);
 int64_t
 worker_sg(struct worker *w, const struct wk_req *q, struct wk_rep *r);
 
+int64_t
+worker_flood(struct worker *w, const struct wk_req *q, struct wk_rep *r);
+
+int64_t
+worker_window(struct worker *w, const struct wk_req *q, struct wk_rep *r);
+
 /* ---- worker_traffic.c ---- */
 
 int64_t

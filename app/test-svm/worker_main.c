@@ -69,6 +69,10 @@ obey_library(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 		return worker_op(w, q, r);
 	case WK_SG:
 		return worker_sg(w, q, r);
+	case WK_FLOOD:
+		return worker_flood(w, q, r);
+	case WK_WINDOW:
+		return worker_window(w, q, r);
 	case WK_TRAFFIC:
 		return worker_traffic(w, q);
 	case WK_TRAFFIC_END:

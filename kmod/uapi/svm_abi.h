@@ -108,7 +108,7 @@ struct svm_seg {
 #define SVM_ST_MISMATCH		2	/**< COMPARE*: differs at fault_addr */
 #define SVM_ST_BAD_OP		3
 #define SVM_ST_BAD_DESC		4	/**< unknown flag, reserved field not 0 */
-#define SVM_ST_BAD_LEN		5	/**< 0, over SVM_LEN_MAX, or it wraps */
+#define SVM_ST_BAD_LEN		5	/**< 0, over SVM_LEN_MAX, it wraps, or leaves its window */
 #define SVM_ST_BAD_SPACE	6	/**< no such bond or window, or not allowed */
 #define SVM_ST_BOND_DEAD	7	/**< the bond's process is gone, or unbound */
 #define SVM_ST_DENIED		8	/**< the kernel's ptrace check says no */
@@ -118,7 +118,8 @@ struct svm_seg {
 
 /** The result of one descriptor. */
 struct svm_cpl {
-	__u64 fault_addr;	/**< first address not done; 0: OK, or none is to blame */
+	__u64 fault_addr;	/**< first address not done, in a window its offset;
+				 *   0: OK, or none is to blame */
 	__u32 done;		/**< bytes done, exact; COMPARE: bytes found equal */
 	__u16 id;		/**< low 16 bits of the descriptor's counter */
 	__u8  status;		/**< SVM_ST_* */

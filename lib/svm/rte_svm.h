@@ -22,7 +22,9 @@
  * @endcode
  *
  * The same engine stands behind the dmadev of the same name; there,
- * rte_svm_vchan_attach() says which bonds a vchan moves data between.
+ * rte_svm_vchan_attach() says which bonds a vchan moves data between. Workers
+ * have queues of their own; rte_svm_window_grant() lets one reach a piece of the
+ * owner's memory, or of another worker's.
  *
  * Bonds. A bond belongs to an *address space*, not to a pid: when the worker
  * exits or calls exec, the bond is dead, and what names it completes with
@@ -40,9 +42,9 @@
  * | -ENODEV    | no device with this id or name, or it has been removed      |
  * | -ESRCH     | no such process                                             |
  * | -EPERM     | the kernel's ptrace check refuses this process              |
- * | -ENOENT    | no such bond: never given, or given back                    |
+ * | -ENOENT    | no such bond or window: never given, or given back          |
  * | -EEXIST    | this address space is bound already                         |
- * | -ENOSPC    | no PASID, vchan or queue is left                            |
+ * | -ENOSPC    | no PASID, vchan, queue or window is left                    |
  * | -EBUSY     | something is in flight that could not be ended in time      |
  * | -ENOMEM    | no memory                                                   |
  * | -EMFILE    | no descriptor is left to this process                       |
@@ -75,6 +77,8 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "rte_svm_window.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -190,8 +194,8 @@ enum rte_svm_status {
 	RTE_SVM_ST_MISMATCH = 2,	/**< compare: differs at src address fault_addr */
 	RTE_SVM_ST_BAD_OP = 3,
 	RTE_SVM_ST_BAD_DESC = 4,
-	RTE_SVM_ST_BAD_LEN = 5,		/**< 0, too long, or it wraps */
-	RTE_SVM_ST_BAD_SPACE = 6,	/**< no such bond or window */
+	RTE_SVM_ST_BAD_LEN = 5,		/**< 0, too long, it wraps, or leaves its window */
+	RTE_SVM_ST_BAD_SPACE = 6,	/**< no such bond or window, or no right to it */
 	RTE_SVM_ST_BOND_DEAD = 7,	/**< the process exited, called exec, or was unbound */
 	RTE_SVM_ST_DENIED = 8,		/**< the kernel refused the access */
 	/** The memory did not answer in timeout_us; `done` counts what is known. */

@@ -9,6 +9,7 @@
 #include "svm_batch.h"
 #include "svm_copy.h"
 #include "svm_engine.h"
+#include "svm_op_window.h"
 
 /*
  * How long a hand-over waits for its lane before the engine polls on: enough
@@ -382,11 +383,17 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 		const bool late = bond_late(e, op->src) || bond_late(e, op->dst);
 		struct svm_batch *b;
 
+		if (op->src == NULL && op->dst == NULL) {
+			bytes += svm_op_window_slice(e, q, op);
+			op = TAILQ_FIRST(&q->parked);
+			continue;
+		}
 		if (svm_batch_bond_busy(&e->batches, op->src) ||
 				svm_batch_bond_busy(&e->batches, op->dst) ||
 				(late && late_full(&e->batches))) {
-			/* All operations of a worker's queue have the same bond. */
-			if (svm_eq_is_worker(q))
+			/* Without windows all operations of a worker's queue have
+			 * the same bond. */
+			if (svm_eq_is_worker(q) && !q->windows)
 				return;
 			op = TAILQ_NEXT(op, next);
 			skipped++;

@@ -129,7 +129,7 @@ svm_leg_prepare(struct svm_batch *b);
 void
 svm_leg_collect(struct svm_engine *engine, struct svm_batch *b);
 
-/* ---- svm_gather.c, for svm_batch.c ---- */
+/* ---- svm_gather.c, for svm_batch.c and svm_op_window.c ---- */
 
 bool
 svm_op_is_compare(const struct svm_op *op);
@@ -143,9 +143,13 @@ uint32_t
 svm_op_cursor(const struct svm_eq *q, const struct svm_op *op, uint64_t *src,
 		uint64_t *dst);
 
+/** It goes on behind `len` bytes, of those left at its cursor. */
+void
+svm_op_advance(const struct svm_eq *q, struct svm_op *op, uint32_t len);
+
 /**
  * Fill an empty batch with `op` and what goes with it from q's parked ones.
- * Those whose bond has ended are finished instead; nb_pieces may stay 0.
+ * Those whose bond or window has ended are finished instead; nb_pieces may stay 0.
  */
 void
 svm_batch_gather(struct svm_engine *engine, struct svm_batch *b, struct svm_op *op);

@@ -179,7 +179,8 @@ svm_dev_unbind_step(struct svm_dev *dev, uint64_t bond)
 	ret = svm_bond_drain(dev->bonds, bond, &b);
 	if (ret < 0)
 		return ret;
-	if (!svm_bond_drained(b))
+	/* Windows first: they let go of the PASID. */
+	if (!svm_window_end_bond(dev->windows, bond, b->pasid) || !svm_bond_drained(b))
 		return -EBUSY;
 	ret = svm_bond_retire(dev->bonds, bond, &ident);
 	if (ret < 0)
@@ -191,13 +192,6 @@ svm_dev_unbind_step(struct svm_dev *dev, uint64_t bond)
 	return 0;
 }
 
-static void
-help_engine(struct svm_engine *e, void *arg)
-{
-	RTE_SET_USED(arg);
-	svm_engine_help(e);
-}
-
 int
 svm_dev_unbind(struct svm_dev *dev, uint64_t bond)
 {
@@ -205,7 +199,7 @@ svm_dev_unbind(struct svm_dev *dev, uint64_t bond)
 	int ret;
 
 	while ((ret = svm_dev_unbind_step(dev, bond)) == -EBUSY && svm_now_us() < end) {
-		svm_dev_for_engines(dev, help_engine, NULL);
+		svm_dev_help_engines(dev);
 		svm_pause_us(20);
 	}
 	return ret;

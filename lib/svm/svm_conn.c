@@ -183,6 +183,17 @@ handle_queue_destroy(struct svm_conn *conn, const struct svm_msg_queue_destroy *
 }
 
 static int
+handle_window_list(struct svm_conn *conn, const struct svm_msg_window_list *in)
+{
+	union svm_msg out;
+
+	if (in->reserved != 0)
+		return -EINVAL;
+	svm_conn_window_list(conn, in, &out);
+	return svm_conn_reply(conn, &out, -1);
+}
+
+static int
 handle(struct svm_conn *conn, const union svm_msg *msg, uint32_t len, pid_t sender, bool *rang)
 {
 	const int rc = svm_msg_check(msg, len, conn->version);
@@ -214,6 +225,8 @@ handle(struct svm_conn *conn, const union svm_msg *msg, uint32_t len, pid_t send
 		return handle_queue_create(conn, &msg->queue_create);
 	case SVM_MSG_QUEUE_DESTROY:
 		return handle_queue_destroy(conn, &msg->queue_destroy);
+	case SVM_MSG_WINDOW_LIST:
+		return handle_window_list(conn, &msg->window_list);
 	case SVM_MSG_DOORBELL:
 		*rang = true;
 		return 0;

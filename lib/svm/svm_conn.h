@@ -158,4 +158,11 @@ svm_conn_bind_stop(struct svm_conn *conn);
 bool
 svm_conn_bind_give_back(struct svm_conn *conn);
 
+/* ---- svm_conn_window.c, for svm_conn.c ---- */
+
+/** Answer WINDOW_LIST. */
+void
+svm_conn_window_list(const struct svm_conn *conn, const struct svm_msg_window_list *in,
+		union svm_msg *out);
+
 #endif /* SVM_CONN_H */

@@ -138,6 +138,7 @@ static const struct svm_server_ops server_ops = {
 	.unbind = serve_unbind,
 	.queue_create = serve_queue_create,
 	.queue_destroy = serve_queue_destroy,
+	.window_list = svm_dev_window_page,
 	.doorbell = serve_doorbell,
 	.process_gone = serve_process_gone,
 };
@@ -200,11 +201,14 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 	ret = svm_bond_table_create(conf->max_bonds, &d->bonds);
 	if (ret < 0)
 		goto remove_trap;
+	ret = svm_window_table_create(d->bonds, &d->windows);
+	if (ret < 0)
+		goto destroy_bonds;
 	if (conf->cma != RTE_SVM_CMA_INLINE) {
 		ret = svm_lane_pool_create(LANES_MAX,
 				conf->cma == RTE_SVM_CMA_PRIVILEGED, &d->lanes);
 		if (ret < 0)
-			goto destroy_bonds;
+			goto destroy_windows;
 		svm_lane_pool_set_node(d->lanes, conf->numa_node);
 	}
 	ret = svm_engines_create(d);
@@ -226,6 +230,8 @@ destroy_engines:
 destroy_lanes:
 	if (d->lanes != NULL)
 		svm_lane_pool_destroy(d->lanes);
+destroy_windows:
+	svm_window_table_destroy(d->windows);
 destroy_bonds:
 	svm_bond_table_destroy(d->bonds);
 remove_trap:
@@ -304,6 +310,7 @@ svm_dev_drop(struct svm_dev *dev)
 	if (__atomic_fetch_sub(&dev->users, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
 	svm_engines_destroy(dev);
+	svm_window_table_destroy(dev->windows);
 	svm_bond_table_destroy(dev->bonds);
 	free(dev->faults);
 	svm_fill_fini(&dev->fill);

@@ -7,6 +7,7 @@
  *   svm_registry.c  devices by id and name, and the calls inside them
  *   svm_bind.c   bind and unbind: identity, probe, drain
  *   svm_bind_req.c  bind asked for by a worker, without waiting
+ *   svm_dev_window.c   windows: what waits for engines, what workers ask
  *   svm_engines.c  its engines, and which of them gets a queue
  *   svm_run.c    the three forms of the engine
  *   svm_oq.c     owner queues
@@ -34,6 +35,7 @@
 #include "svm_registry.h"
 #include "svm_server.h"
 #include "svm_share.h"
+#include "svm_window.h"
 
 struct svm_dev;
 
@@ -53,6 +55,7 @@ struct svm_dev {
 	struct svm_dev_conf conf;
 
 	struct svm_bond_table *bonds;
+	struct svm_window_table *windows;
 	struct svm_fault_queue *faults;
 	struct svm_fill fill;		/* of the workers' queues */
 	struct svm_lane_pool *lanes;	/* NULL with cma=inline */
@@ -145,10 +148,25 @@ svm_engines_least(const struct svm_dev *dev);
 void
 svm_engines_help(struct svm_dev *dev);
 
+/** svm_engine_help() for each of these and of its inline queues; takes dev->lock. */
+void
+svm_dev_help_engines(struct svm_dev *dev);
+
 /** Call fn for each engine of the device and of its inline queues; takes dev->lock. */
 void
 svm_dev_for_engines(struct svm_dev *dev, void (*fn)(struct svm_engine *e, void *arg),
 		void *arg);
+
+/* ---- svm_dev_window.c ---- */
+
+/** Revoke a window, waiting as long as lanes may take. */
+int
+svm_dev_window_revoke(struct svm_dev *dev, uint32_t window);
+
+/** The server's window_list. */
+int
+svm_dev_window_page(void *dev, uint64_t bond, uint64_t *after,
+		struct rte_svm_window_info *infos, uint32_t n);
 
 /* ---- svm_stats.c ---- */
 

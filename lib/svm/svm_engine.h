@@ -6,6 +6,7 @@
  *   svm_engine.c   turns, attaching and closing queues
  *   svm_active.c   which queues a turn looks at; sleeping
  *   svm_intake.c   ring -> checked copy -> done at once, or parked
+ *   svm_op_window.c   sides of operations that are windows
  *   svm_local.c    operations on the owner's own memory
  *   svm_batch.c    operations on foreign memory, batched through lanes
  *
@@ -32,6 +33,7 @@
 #include "svm_eq.h"
 #include "svm_fault.h"
 #include "svm_lane.h"
+#include "svm_window.h"
 
 /*
  * How long control waits for what is in flight: lanes that block end within
@@ -59,6 +61,7 @@ svm_count(uint64_t *counter, uint64_t n)
 
 struct svm_engine_conf {
 	struct svm_bond_table *bonds;
+	struct svm_window_table *windows;	/* for workers' queues */
 	struct svm_fault_queue *faults;
 	struct svm_lane_pool *lanes;	/* NULL with cma=inline */
 	uint32_t timeout_us;

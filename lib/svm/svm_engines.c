@@ -25,6 +25,7 @@ svm_dev_engine_create(struct svm_dev *dev, uint32_t max_queues, uint32_t max_bat
 {
 	const struct svm_engine_conf conf = {
 		.bonds = dev->bonds,
+		.windows = dev->windows,
 		.faults = dev->faults,
 		.lanes = dev->lanes,
 		.timeout_us = dev->conf.timeout_us,
@@ -103,4 +104,17 @@ svm_dev_for_engines(struct svm_dev *dev, void (*fn)(struct svm_engine *e, void *
 		if (dev->oqs[i] != NULL && dev->oqs[i]->inline_engine != NULL)
 			fn(dev->oqs[i]->inline_engine, arg);
 	pthread_mutex_unlock(&dev->lock);
+}
+
+static void
+help_engine(struct svm_engine *e, void *arg)
+{
+	RTE_SET_USED(arg);
+	svm_engine_help(e);
+}
+
+void
+svm_dev_help_engines(struct svm_dev *dev)
+{
+	svm_dev_for_engines(dev, help_engine, NULL);
 }

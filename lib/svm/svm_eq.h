@@ -29,9 +29,13 @@ enum svm_op_state {
 	SVM_OP_DONE,		/* waits for its turn to complete */
 };
 
+/* Sides of an operation that are windows; each counts in its window's `uses`. */
+#define SVM_OP_WINDOW_SRC	0x1u
+#define SVM_OP_WINDOW_DST	0x2u
+
 /** One descriptor, from intake to completion. Private to the engine. */
 struct svm_op {
-	struct svm_desc d;		/* the copy that was checked */
+	struct svm_desc d;		/* the copy that was checked; offsets are addresses now */
 	struct svm_bond *src, *dst;	/* NULL: the owner; each counts in bond->ops */
 	TAILQ_ENTRY(svm_op) next;	/* in eq->parked */
 	uint64_t fault_addr;
@@ -40,7 +44,14 @@ struct svm_op {
 	/* How far batches have covered it: segment, byte within the segment. */
 	uint32_t seg, seg_off;
 	uint8_t state;			/* enum svm_op_state */
-	uint8_t status;			/* SVM_ST_* */
+	/* Together 0 for what ends well and went through no window: one look. */
+	union {
+		struct {
+			uint8_t status;		/* SVM_ST_* */
+			uint8_t windows;	/* SVM_OP_WINDOW_*: sides that are windows */
+		};
+		uint16_t unusual;
+	};
 	uint8_t retries;		/* lanes that died under it */
 	bool alone;			/* was in a batch that timed out: goes by itself */
 	bool on_dst;			/* fault_addr lies in dst */
@@ -77,6 +88,7 @@ struct svm_eq {
 	bool active;			/* on the list of polled queues */
 	bool leaving;			/* about to leave it: see svm_active.c */
 	uint32_t empty_polls;
+	bool windows;			/* a worker queue that has used some: many bonds */
 	struct svm_op *ops;		/* depth records */
 	struct svm_op_list parked;
 	struct svm_use uses[SVM_USES];

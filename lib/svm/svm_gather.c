@@ -2,10 +2,13 @@
 /* Which operations go together in a batch, and where their bytes stand. */
 #include <errno.h>
 
+#include <rte_branch_prediction.h>
+
 #include "svm_batch.h"
 #include "svm_copy.h"
 #include "svm_engine.h"
 #include "svm_numa.h"
+#include "svm_op_window.h"
 
 int
 svm_batch_set_create(uint32_t max, int numa_node, struct svm_batch_set *set)
@@ -94,8 +97,8 @@ svm_op_cursor(const struct svm_eq *q, const struct svm_op *op, uint64_t *src, ui
 	return op->d.len - op->seg_off;
 }
 
-static void
-op_advance(const struct svm_eq *q, struct svm_op *op, uint32_t len)
+void
+svm_op_advance(const struct svm_eq *q, struct svm_op *op, uint32_t len)
 {
 	op->seg_off += len;
 	if (op->d.op == SVM_OP_COPY_SG &&
@@ -183,7 +186,7 @@ batch_add(struct svm_batch *b, struct svm_op *op)
 			break;
 		b->nb_pieces++;
 		b->bytes += p->len;
-		op_advance(b->q, op, p->len);
+		svm_op_advance(b->q, op, p->len);
 	}
 	if (b->nb_pieces != first) {
 		TAILQ_REMOVE(&b->q->parked, op, next);
@@ -194,16 +197,23 @@ batch_add(struct svm_batch *b, struct svm_op *op)
 	return left == 0;
 }
 
-/* Parked operations whose bond has ended since are not started. */
+/* Parked operations whose bond or window has ended since are not started. */
 static bool
-drop_dead(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
+drop_ended(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 {
+	uint8_t status = SVM_ST_BOND_DEAD;
+
 	if ((op->src == NULL || svm_bond_active(op->src)) &&
-			(op->dst == NULL || svm_bond_active(op->dst)))
-		return false;
+			(op->dst == NULL || svm_bond_active(op->dst))) {
+		if (likely(op->windows == 0))
+			return false;
+		status = svm_op_windows_check(e, q, op);
+		if (status == SVM_ST_OK)
+			return false;
+	}
 	TAILQ_REMOVE(&q->parked, op, next);
 	q->nb_parked--;
-	op->status = SVM_ST_BOND_DEAD;
+	op->status = status;
 	svm_op_finish(e, q, op);
 	return true;
 }
@@ -223,7 +233,7 @@ svm_batch_gather(struct svm_engine *e, struct svm_batch *b, struct svm_op *op)
 		if (op->src != b->src || op->dst != b->dst ||
 				svm_op_is_compare(op) != b->compare || op->alone != b->alone)
 			continue;
-		if (drop_dead(e, b->q, op))
+		if (drop_ended(e, b->q, op))
 			continue;
 		if (!batch_add(b, op) || b->alone)
 			break;

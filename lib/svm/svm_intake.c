@@ -9,6 +9,7 @@
 
 #include "svm_copy.h"
 #include "svm_engine.h"
+#include "svm_op_window.h"
 
 /* Which address spaces an operation looks at. */
 #define USES_SRC	0x1
@@ -64,16 +65,20 @@ check_desc(const struct svm_desc *d)
 	return SVM_ST_OK;
 }
 
-/* Which bond a space means; NULL and OK for the owner's own memory. */
+/* Which bond a side means; NULL and OK for the owner's own memory. */
 static struct svm_bond *
-resolve_space(struct svm_eq *q, uint32_t space, uint8_t *status)
+resolve_side(struct svm_engine *e, struct svm_eq *q, struct svm_op *op, uint8_t side,
+		uint8_t *status)
 {
+	const uint32_t space = side == SVM_OP_WINDOW_SRC ? op->d.src_space : op->d.dst_space;
 	const uint32_t kind = space >> SVM_SPACE_KIND_SHIFT;
 	const uint32_t id = space & SVM_SPACE_ID_MASK;
 
 	if (svm_eq_is_worker(q)) {
 		if (kind == SVM_SPACE_SELF && id == 0)
 			return svm_use_get(q->uses, q->bonds, q->self_pasid, status);
+		if (kind == SVM_SPACE_WINDOW)
+			return svm_op_window_resolve(e, q, op, side, status);
 	} else if (kind == SVM_SPACE_PASID) {
 		return id == 0 ? NULL : svm_use_get(q->uses, q->bonds, id, status);
 	} else if (kind == SVM_SPACE_NONE && id == SVM_ST_BOND_DEAD) {
@@ -85,15 +90,15 @@ resolve_space(struct svm_eq *q, uint32_t space, uint8_t *status)
 }
 
 static uint8_t
-resolve(struct svm_eq *q, struct svm_op *op)
+resolve(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 {
 	const uint8_t uses = op_uses[op->d.op];
 	uint8_t status = SVM_ST_OK;
 
 	if (uses & USES_SRC)
-		op->src = resolve_space(q, op->d.src_space, &status);
+		op->src = resolve_side(e, q, op, SVM_OP_WINDOW_SRC, &status);
 	if (status == SVM_ST_OK && (uses & USES_DST))
-		op->dst = resolve_space(q, op->d.dst_space, &status);
+		op->dst = resolve_side(e, q, op, SVM_OP_WINDOW_DST, &status);
 	return status;
 }
 
@@ -130,6 +135,24 @@ put_bond(struct svm_eq *q, struct svm_bond *b, const struct svm_op *op, bool in)
 	svm_use_put(q->uses, b, &count);
 }
 
+/* An operation that failed, or went through a window. */
+static __rte_noinline void
+finish_unusual(struct svm_engine *e, struct svm_op *op)
+{
+	struct svm_counters *c = &e->counters;
+
+	if (op->status != SVM_ST_OK)
+		svm_count(&c->errors, 1);
+	if (op->status == SVM_ST_TIMEOUT)
+		svm_count(&c->timeouts, 1);
+	if (op->status == SVM_ST_PAGE_FAULT || op->status == SVM_ST_DENIED ||
+			op->status == SVM_ST_TIMEOUT)
+		report_fault(e, op);
+	/* The owner has the address; what the worker gets is an offset. */
+	if (op->windows != 0)
+		svm_op_windows_put(e, op);
+}
+
 void
 svm_op_finish(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 {
@@ -138,20 +161,22 @@ svm_op_finish(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 	svm_count(&c->ops, 1);
 	if (op->d.op <= SVM_OP_FILL)
 		svm_count(&c->bytes, op->done);
-	if (unlikely(op->status != SVM_ST_OK)) {
-		svm_count(&c->errors, 1);
-		if (op->status == SVM_ST_TIMEOUT)
-			svm_count(&c->timeouts, 1);
-		if (op->status == SVM_ST_PAGE_FAULT || op->status == SVM_ST_DENIED ||
-				op->status == SVM_ST_TIMEOUT)
-			report_fault(e, op);
-	}
+	if (unlikely(op->unusual != 0))
+		finish_unusual(e, op);
 	if (op->src != NULL)
 		put_bond(q, op->src, op, false);
 	if (op->dst != NULL)
 		put_bond(q, op->dst, op, true);
 	op->src = op->dst = NULL;
 	op->state = SVM_OP_DONE;
+}
+
+static void
+op_park(struct svm_eq *q, struct svm_op *op)
+{
+	op->state = SVM_OP_PARKED;
+	TAILQ_INSERT_TAIL(&q->parked, op, next);
+	q->nb_parked++;
 }
 
 /* Everything but the fast path: a record is filled, run or parked. */
@@ -163,6 +188,7 @@ intake_op(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 	op->done = 0;
 	op->counter = q->head;
 	op->seg = op->seg_off = 0;
+	op->windows = 0;
 	op->retries = 0;
 	op->alone = false;
 	op->on_dst = false;
@@ -174,17 +200,20 @@ intake_op(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 		op->status = check_segs(segs, op->d.len);
 	}
 	if (op->status == SVM_ST_OK)
-		op->status = resolve(q, op);
+		op->status = resolve(e, q, op);
 	q->head++;
-	if (op->status != SVM_ST_OK) {
-		svm_op_finish(e, q, op);
+	if (unlikely(op->unusual != 0)) {
+		/* Through windows into the owner: as long as a worker likes, so in
+		 * slices, as what is parked. */
+		if (op->status != SVM_ST_OK)
+			svm_op_finish(e, q, op);
+		else
+			op_park(q, op);
 	} else if (op->src == NULL && op->dst == NULL) {
 		svm_local_run(op, svm_eq_segs(q, op), &e->counters);
 		svm_op_finish(e, q, op);
 	} else {
-		op->state = SVM_OP_PARKED;
-		TAILQ_INSERT_TAIL(&q->parked, op, next);
-		q->nb_parked++;
+		op_park(q, op);
 	}
 }
 

@@ -28,6 +28,7 @@ local_compare(struct svm_op *op)
 		return;
 	op->status = fault.hit ? SVM_ST_PAGE_FAULT : SVM_ST_MISMATCH;
 	op->fault_addr = fault.hit ? fault.addr : op->d.src + op->done;
+	op->on_dst = fault.hit && fault.addr - op->d.src >= op->d.len;
 }
 
 static void

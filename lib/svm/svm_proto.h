@@ -13,6 +13,8 @@
  *                      <----------  PROOF_REPLY    bond
  *   QUEUE_CREATE       ---------->
  *                      <----------  QUEUE_CREATE_REPLY + memfd (SCM_RIGHTS)
+ *   WINDOW_LIST        ---------->           from behind a place in the list
+ *                      <----------  WINDOW_LIST_REPLY    some windows, and the place
  *   DOORBELL           ---------->           no reply
  *   QUEUE_DESTROY      ---------->
  *                      <----------  QUEUE_DESTROY_REPLY
@@ -46,6 +48,9 @@
 /** Bytes of a nonce, and of the worker's memory that BIND names for it. */
 #define SVM_NONCE_LEN		16u
 
+/** Windows in one WINDOW_LIST_REPLY. */
+#define SVM_PROTO_WINDOWS	8u
+
 /** Low bits name the request; SVM_MSG_REPLY set makes its reply. */
 #define SVM_MSG_REPLY		0x80u
 
@@ -56,6 +61,7 @@ enum svm_msg_type {
 	SVM_MSG_QUEUE_CREATE = 4,
 	SVM_MSG_QUEUE_DESTROY = 5,
 	SVM_MSG_DOORBELL = 6,		/**< has no reply */
+	SVM_MSG_WINDOW_LIST = 10,
 	SVM_MSG_PROOF = 16,
 
 	SVM_MSG_HELLO_REPLY = SVM_MSG_HELLO | SVM_MSG_REPLY,
@@ -64,6 +70,7 @@ enum svm_msg_type {
 	SVM_MSG_UNBIND_REPLY = SVM_MSG_UNBIND | SVM_MSG_REPLY,
 	SVM_MSG_QUEUE_CREATE_REPLY = SVM_MSG_QUEUE_CREATE | SVM_MSG_REPLY,
 	SVM_MSG_QUEUE_DESTROY_REPLY = SVM_MSG_QUEUE_DESTROY | SVM_MSG_REPLY,
+	SVM_MSG_WINDOW_LIST_REPLY = SVM_MSG_WINDOW_LIST | SVM_MSG_REPLY,
 
 	SVM_MSG_ERROR = 0xff,		/**< owner: why it hangs up now */
 };
@@ -177,6 +184,30 @@ struct svm_msg_queue_destroy {
 	uint32_t reserved;
 };
 
+/** The windows granted to the sender's bond: ask again with `after` of the reply. */
+struct svm_msg_window_list {
+	struct svm_msg_hdr hdr;
+	uint64_t after;		/**< 0 for the first ones */
+	uint64_t reserved;
+};
+
+/** A window as its grantee may know it. */
+struct svm_msg_window {
+	uint32_t id;		/**< of the space SVM_SPACE_WINDOW */
+	uint32_t rights;	/**< 1 read, 2 write */
+	uint64_t len;
+	uint64_t user;		/**< the owner's name for it */
+};
+
+/** Status: 0, -ENOENT: not bound. */
+struct svm_msg_window_list_reply {
+	struct svm_msg_hdr hdr;
+	int32_t status;
+	uint32_t nb;		/**< windows here; less than SVM_PROTO_WINDOWS: the last */
+	uint64_t after;		/**< where the list goes on; never goes back */
+	struct svm_msg_window window[SVM_PROTO_WINDOWS];	/**< the rest is 0 */
+};
+
 /** Room for any message, and for one byte more than any. */
 union svm_msg {
 	struct svm_msg_hdr hdr;
@@ -190,7 +221,9 @@ union svm_msg {
 	struct svm_msg_queue_create queue_create;
 	struct svm_msg_queue_create_reply queue_create_reply;
 	struct svm_msg_queue_destroy queue_destroy;
-	uint8_t raw[64];
+	struct svm_msg_window_list window_list;
+	struct svm_msg_window_list_reply window_list_reply;
+	uint8_t raw[232];
 };
 
 _Static_assert(sizeof(struct svm_msg_hdr) == 16, "no padding");
@@ -203,7 +236,9 @@ _Static_assert(sizeof(struct svm_msg_status) == 24, "no padding");
 _Static_assert(sizeof(struct svm_msg_queue_create) == 24, "no padding");
 _Static_assert(sizeof(struct svm_msg_queue_create_reply) == 40, "no padding");
 _Static_assert(sizeof(struct svm_msg_queue_destroy) == 24, "no padding");
-_Static_assert(sizeof(union svm_msg) == 64, "the longest message and more");
+_Static_assert(sizeof(struct svm_msg_window_list) == 32, "no padding");
+_Static_assert(sizeof(struct svm_msg_window_list_reply) == 224, "no padding");
+_Static_assert(sizeof(union svm_msg) == 232, "the longest message and more");
 
 /** Size of a message of this type, 0 for an unknown type. */
 static inline uint32_t
@@ -234,6 +269,10 @@ svm_msg_size(uint16_t type)
 		return sizeof(struct svm_msg_queue_create_reply);
 	case SVM_MSG_QUEUE_DESTROY:
 		return sizeof(struct svm_msg_queue_destroy);
+	case SVM_MSG_WINDOW_LIST:
+		return sizeof(struct svm_msg_window_list);
+	case SVM_MSG_WINDOW_LIST_REPLY:
+		return sizeof(struct svm_msg_window_list_reply);
 	default:
 		return 0;
 	}

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "rte_svm_window.h"
 #include "svm_proto.h"
 
 struct svm_server;
@@ -55,6 +56,12 @@ struct svm_server_ops {
 			void **queue, int *fd);
 	/** Take the queue from the engine and free it: 0 or -EBUSY (ask again). */
 	int (*queue_destroy)(void *arg, void *queue);
+	/**
+	 * Some of the windows granted to the bond, in order, from behind *after
+	 * (0: the first), which goes on with them. How many; less than n: the last.
+	 */
+	int (*window_list)(void *arg, uint64_t bond, uint64_t *after,
+			struct rte_svm_window_info *infos, uint32_t n);
 	/**
 	 * The worker rang: engines look after its queues. Entries may be NULL. Once
 	 * for all the doorbells of a turn of the server's loop.

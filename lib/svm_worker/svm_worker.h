@@ -6,7 +6,9 @@
  * A worker connects to an owner's socket, has its address space bound, and
  * from then on the owner's device reaches any of its memory: malloc, stack,
  * anything, with no registration. It may also have queues of its own, whose
- * descriptors name the worker's own addresses.
+ * operations name the worker's own addresses, or *windows*: pieces of the
+ * owner's or another worker's memory that the owner has granted to it, named by
+ * an id and an offset (svm_worker_window_list()).
  *
  * @code
  *   struct svm_worker *w;
@@ -66,18 +68,57 @@ enum svm_worker_opcode {
 /** Segments in one scatter-gather operation. */
 #define SVM_WORKER_SG_MAX	16u
 
+/** The grantee may read through the window. */
+#define SVM_WORKER_WINDOW_READ	0x1u
+/** The grantee may write through the window. */
+#define SVM_WORKER_WINDOW_WRITE	0x2u
+/** No owner grants more windows at a time. */
+#define SVM_WORKER_WINDOWS_MAX	65536u
+
+/** A window that the owner has granted to this process. */
+struct svm_worker_window {
+	uint32_t id;		/**< for svm_worker_op; never 0 */
+	uint32_t rights;	/**< SVM_WORKER_WINDOW_READ, WRITE, or both */
+	uint64_t len;		/**< bytes */
+	uint64_t user;		/**< the owner's value, to know the window by */
+};
+
+/** One piece of SVM_WORKER_COPY_SG; all its pieces are in the windows of the operation. */
 struct svm_worker_seg {
-	const void *src;
-	void *dst;
+	union {
+		const void *src;
+		uint64_t src_off;	/**< with src_window */
+	};
+	union {
+		void *dst;
+		uint64_t dst_off;	/**< with dst_window */
+	};
 	uint32_t len;		/**< bytes, 1 to 1 GiB */
 };
 
-/** One operation on this process's own memory. Fields it does not use are ignored. */
+/**
+ * One operation. Fields it does not use are ignored.
+ *
+ * Each side is this process's own memory, at an address, or a window, at an
+ * offset. An operation that a window does not let pass moves nothing: BAD_SPACE
+ * when this process has no such window (any more), or not the right to read or
+ * write through it; BAD_LEN when a range is not within it; BOND_DEAD when the
+ * process behind it, or this bond, has ended. A window that is revoked meanwhile
+ * ends an operation that is under way as BAD_SPACE, with what it has done.
+ */
 struct svm_worker_op {
 	enum svm_worker_opcode op;
 	uint32_t flags;		/**< SVM_WORKER_FENCE */
-	const void *src;
-	void *dst;
+	union {
+		const void *src;	/**< address, when src_window is 0 */
+		uint64_t src_off;	/**< offset in src_window */
+	};
+	union {
+		void *dst;		/**< address, when dst_window is 0 */
+		uint64_t dst_off;	/**< offset in dst_window */
+	};
+	uint32_t src_window;	/**< id of a window; 0: this process's own memory */
+	uint32_t dst_window;
 	uint32_t len;		/**< bytes, 1 to 1 GiB */
 	uint32_t nb_segs;	/**< 1 to SVM_WORKER_SG_MAX */
 	const struct svm_worker_seg *segs;	/**< read during the call only */
@@ -92,8 +133,8 @@ enum svm_worker_status {
 	SVM_WORKER_ST_MISMATCH = 2,
 	SVM_WORKER_ST_BAD_OP = 3,
 	SVM_WORKER_ST_BAD_DESC = 4,
-	SVM_WORKER_ST_BAD_LEN = 5,
-	SVM_WORKER_ST_BAD_SPACE = 6,
+	SVM_WORKER_ST_BAD_LEN = 5,	/**< 0, too long, it wraps, or leaves its window */
+	SVM_WORKER_ST_BAD_SPACE = 6,	/**< no such window, or no right to it */
 	SVM_WORKER_ST_BOND_DEAD = 7,
 	SVM_WORKER_ST_DENIED = 8,
 	SVM_WORKER_ST_TIMEOUT = 9,
@@ -103,7 +144,7 @@ enum svm_worker_status {
 
 struct svm_worker_result {
 	uint64_t cookie;
-	uint64_t fault_addr;	/**< first address not done, 0 when OK */
+	uint64_t fault_addr;	/**< first address or offset not done, 0 when OK */
 	uint32_t done;		/**< bytes done, exact; compare: bytes equal */
 	enum svm_worker_status status;
 };
@@ -158,7 +199,23 @@ int
 svm_worker_info_get(const struct svm_worker *worker, struct svm_worker_info *info);
 
 /**
- * Make a queue for operations on this process's own memory.
+ * List the windows that this process may use, oldest first.
+ *
+ * Nothing tells of a new one: ask again, or let the owner write a word into
+ * this process's memory. One that is gone shows in operations, as BAD_SPACE.
+ *
+ * @param windows
+ *   Out: at most n windows. May be NULL when n is 0.
+ * @return
+ *   How many there are, more than n perhaps; -EINVAL; -ENOENT: not bound;
+ *   -ETIMEDOUT; -EPIPE: the owner is gone; -EPROTO.
+ */
+int
+svm_worker_window_list(struct svm_worker *worker, struct svm_worker_window *windows,
+		uint32_t n);
+
+/**
+ * Make a queue for operations on this process's own memory and its windows.
  *
  * @param depth
  *   Operations that may be in flight: a power of two, 32 to the owner's limit.

@@ -220,16 +220,29 @@ ops_valid(const struct svm_worker_op *ops, uint32_t n)
 	return i;
 }
 
+/* The space of a side. A number that is no window's must not turn into one that is. */
+static uint32_t
+side_space(uint32_t window)
+{
+	return window == 0 ? SVM_SPACE(SVM_SPACE_SELF, 0) :
+		window <= SVM_SPACE_ID_MASK ? SVM_SPACE(SVM_SPACE_WINDOW, window) :
+		SVM_SPACE(SVM_SPACE_NONE, 0);
+}
+
+/* An address, or an offset, each from where its own type stands. */
+#define SIDE_AT(of, side, window) \
+	((window) == 0 ? (uintptr_t)(of)->side : (of)->side##_off)
+
 static void
-segs_write(struct svm_seg *row, const struct svm_worker_seg *segs, uint32_t n)
+segs_write(struct svm_seg *row, const struct svm_worker_op *op)
 {
 	uint32_t i;
 
-	for (i = 0; i != n; i++)
+	for (i = 0; i != op->nb_segs; i++)
 		row[i] = (struct svm_seg) {
-			.src = (uintptr_t)segs[i].src,
-			.dst = (uintptr_t)segs[i].dst,
-			.len = segs[i].len,
+			.src = SIDE_AT(&op->segs[i], src, op->src_window),
+			.dst = SIDE_AT(&op->segs[i], dst, op->dst_window),
+			.len = op->segs[i].len,
 		};
 }
 
@@ -237,7 +250,6 @@ segs_write(struct svm_seg *row, const struct svm_worker_seg *segs, uint32_t n)
 static void
 op_write(struct svm_worker_queue *q, uint32_t counter, const struct svm_worker_op *op)
 {
-	const uint32_t self = SVM_SPACE(SVM_SPACE_SELF, 0);
 	struct svm_desc d = {
 		.op = (uint32_t)op->op < SVM_OP_COUNT ? (uint8_t)op->op : UINT8_MAX,
 		.flags = op->flags <= UINT8_MAX ? (uint8_t)op->flags : UINT8_MAX,
@@ -247,27 +259,27 @@ op_write(struct svm_worker_queue *q, uint32_t counter, const struct svm_worker_o
 	switch (op->op) {
 	case SVM_WORKER_COPY:
 	case SVM_WORKER_COMPARE:
-		d.src = (uintptr_t)op->src;
-		d.dst = (uintptr_t)op->dst;
-		d.src_space = self;
-		d.dst_space = self;
+		d.src = SIDE_AT(op, src, op->src_window);
+		d.dst = SIDE_AT(op, dst, op->dst_window);
+		d.src_space = side_space(op->src_window);
+		d.dst_space = side_space(op->dst_window);
 		d.len = op->len;
 		break;
 	case SVM_WORKER_COPY_SG:
-		segs_write(svm_producer_segs(&q->prod, counter), op->segs, op->nb_segs);
-		d.src_space = self;
-		d.dst_space = self;
+		segs_write(svm_producer_segs(&q->prod, counter), op);
+		d.src_space = side_space(op->src_window);
+		d.dst_space = side_space(op->dst_window);
 		d.len = op->nb_segs;
 		break;
 	case SVM_WORKER_FILL:
-		d.dst = (uintptr_t)op->dst;
-		d.dst_space = self;
+		d.dst = SIDE_AT(op, dst, op->dst_window);
+		d.dst_space = side_space(op->dst_window);
 		d.len = op->len;
 		d.pattern = op->pattern;
 		break;
 	case SVM_WORKER_COMPARE_PATTERN:
-		d.src = (uintptr_t)op->src;
-		d.src_space = self;
+		d.src = SIDE_AT(op, src, op->src_window);
+		d.src_space = side_space(op->src_window);
 		d.len = op->len;
 		d.pattern = op->pattern;
 		break;
