@@ -145,11 +145,13 @@ check_products()
 	for file in build/lib/librte_svm.so.0 build/lib/libsvm_worker.so.0 "$plugin" \
 		build/app/dpdk-test-svm build/app/svm-test-worker \
 		build/examples/svm_copy_owner build/examples/svm_copy_worker \
+		build/examples/svm_exchange_owner build/examples/svm_exchange_worker \
 		build/examples/svm_pipeline build/examples/svm_pipeline_worker; do
 		[ -f "$file" ] || { echo "$file is missing"; return 1; }
 	done
 	for file in build/lib/librte_svm.so.0 build/lib/libsvm_worker.so.0 "$plugin" \
-		build/examples/svm_copy_worker build/examples/svm_pipeline_worker; do
+		build/examples/svm_copy_worker build/examples/svm_exchange_worker \
+		build/examples/svm_pipeline_worker; do
 		needed=$(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(librte_.*\)\]/\1/p')
 		case $file:$needed in
 		*: | "$plugin":librte_svm.so.0) ;;
@@ -312,6 +314,8 @@ else
 	skip secondary.hugepages "no 128 MiB of free 2 MiB hugepages"
 fi
 step "svm_copy" 60 anything build/examples/svm_copy_owner --no-huge -m 128 -l "$cpus" --no-pci \
+	--file-prefix "$prefix" -d "$plugin" --vdev svm0
+step "svm_exchange" 60 anything build/examples/svm_exchange_owner --no-huge -m 128 -l "$cpus" --no-pci \
 	--file-prefix "$prefix" -d "$plugin" --vdev svm0
 
 # What somebody outside the tree gets.
