@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Lanes: where page faults are taken. A lane belongs to one bond and is a thread
+ * only once the bond had its first fault. It works for one operation at a time,
+ * makes one page present, and never touches a byte of anybody's: the DMA thread
+ * copies. So a lane that does not come back is simply not waited for.
+ *
+ * States: IDLE -> BUSY (DMA thread) -> DONE (lane) -> IDLE (DMA thread). What
+ * belongs to the DMA thread is guarded by the device's turn_lock.
+ */
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "sw.h"
+
+enum {
+	LANE_IDLE,
+	LANE_BUSY,
+	LANE_DONE,
+};
+
+struct sw_lane {
+	struct kref refs;		/* bond, thread, start work */
+	struct mm_struct *mm;
+	int state;
+	int result;			/* valid in DONE */
+	u64 addr;
+	bool write;
+	struct sw_op *owner;		/* for whom; NULL: it gave up waiting */
+	bool started;
+	bool failed;			/* valid in DONE: there is no thread after all */
+
+	struct work_struct start;
+	wait_queue_head_t wait;
+	struct completion gone;
+	spinlock_t lock;		/* dev, task */
+	struct sw_dev *dev;		/* NULL once stopped */
+	struct task_struct *task;
+};
+
+static void lane_free(struct kref *refs)
+{
+	struct sw_lane *lane = container_of(refs, struct sw_lane, refs);
+
+	mmdrop(lane->mm);
+	kfree(lane);
+}
+
+static bool lane_stopped(struct sw_lane *lane)
+{
+	return !READ_ONCE(lane->dev);
+}
+
+/* Interrupt what the lane waits for, as far as it can be. */
+static void lane_kill(struct sw_lane *lane)
+{
+	spin_lock(&lane->lock);
+	if (lane->task)
+		send_sig(SIGKILL, lane->task, 1);
+	spin_unlock(&lane->lock);
+}
+
+/* Make the page present as the CPU itself would, with the mm's own rights. */
+static int lane_fault(struct sw_lane *lane)
+{
+	unsigned int flags = lane->write ? FAULT_FLAG_WRITE : 0;
+	bool unlocked = false;
+	int err = -EINTR;
+
+	if (!mmget_not_zero(lane->mm))
+		return -ESRCH;
+	if (!mmap_read_lock_killable(lane->mm)) {
+		err = fixup_user_fault(lane->mm, untagged_addr(lane->addr), flags, &unlocked);
+		mmap_read_unlock(lane->mm);
+	}
+	mmput_async(lane->mm);
+	return err;
+}
+
+static int lane_fn(void *arg)
+{
+	struct sw_lane *lane = arg;
+
+	allow_kernel_signal(SIGKILL);
+	while (!lane_stopped(lane)) {
+		wait_event_interruptible(lane->wait, lane_stopped(lane) ||
+					 smp_load_acquire(&lane->state) == LANE_BUSY);
+		flush_signals(current);
+		if (lane_stopped(lane) || smp_load_acquire(&lane->state) != LANE_BUSY)
+			continue;
+		lane->result = lane_fault(lane);
+		/* Pairs with the acquire in sw_lane_poll(): the result is there. */
+		smp_store_release(&lane->state, LANE_DONE);
+		spin_lock(&lane->lock);
+		if (lane->dev)
+			sw_dev_wake(lane->dev);
+		spin_unlock(&lane->lock);
+	}
+	spin_lock(&lane->lock);
+	lane->task = NULL;
+	spin_unlock(&lane->lock);
+	complete(&lane->gone);
+	kref_put(&lane->refs, lane_free);
+	module_put_and_kthread_exit(0);
+	return 0;
+}
+
+static void lane_start(struct work_struct *work)
+{
+	struct sw_lane *lane = container_of(work, struct sw_lane, start);
+	struct task_struct *task;
+
+	/* The thread keeps the module: rmmod answers EBUSY while one is stuck. */
+	__module_get(THIS_MODULE);
+	task = kthread_create(lane_fn, lane, "vfio_svm_lane");
+	if (IS_ERR(task)) {
+		module_put(THIS_MODULE);
+		lane->result = -ENOMEM;
+		lane->failed = true;
+		smp_store_release(&lane->state, LANE_DONE);
+		complete(&lane->gone);
+		kref_put(&lane->refs, lane_free);
+		return;
+	}
+	/* The work's reference becomes the thread's. */
+	spin_lock(&lane->lock);
+	lane->task = task;
+	spin_unlock(&lane->lock);
+	wake_up_process(task);
+}
+
+int sw_lane_create(void *drv, struct vfio_svm_bond *bond)
+{
+	struct sw_lane *lane = kzalloc(sizeof(*lane), GFP_KERNEL_ACCOUNT);
+
+	if (!lane)
+		return -ENOMEM;
+	kref_init(&lane->refs);
+	mmgrab(bond->mm);
+	lane->mm = bond->mm;
+	lane->dev = drv;
+	spin_lock_init(&lane->lock);
+	init_waitqueue_head(&lane->wait);
+	init_completion(&lane->gone);
+	INIT_WORK(&lane->start, lane_start);
+	bond->drv = lane;
+	return 0;
+}
+
+static void abort_parked(struct sw_dev *dev, struct sw_lane *lane)
+{
+	u32 q, i;
+
+	for (q = 0; q < dev->nb_queues; q++) {
+		struct sw_queue *queue = dev->queues[q];
+
+		for (i = queue ? queue->cpl : 0; queue && i != queue->head; i++) {
+			struct sw_op *op = &queue->ops[i % SW_WINDOW];
+
+			if (op->state == SW_OP_PARKED && op->lane == lane)
+				sw_op_finish(dev, op, SVM_ST_BOND_DEAD, 0);
+		}
+	}
+}
+
+/*
+ * The bond ends: nothing of it stays parked, and its lane goes. One that is stuck
+ * where no signal reaches it is left behind; it holds the module and its mm.
+ */
+void sw_lane_stop(void *drv, struct vfio_svm_bond *bond)
+{
+	struct sw_dev *dev = drv;
+	struct sw_lane *lane = bond->drv;
+
+	mutex_lock(&dev->turn_lock);
+	bond->drv = NULL;
+	abort_parked(dev, lane);
+	mutex_unlock(&dev->turn_lock);
+	sw_dev_wake(dev);
+
+	spin_lock(&lane->lock);
+	WRITE_ONCE(lane->dev, NULL);
+	spin_unlock(&lane->lock);
+	wake_up(&lane->wait);
+	if (lane->started && !try_wait_for_completion(&lane->gone)) {
+		lane_kill(lane);
+		wait_for_completion_timeout(&lane->gone, HZ);
+	}
+	kref_put(&lane->refs, lane_free);
+}
+
+/* The operation no longer waits for its lane. */
+void sw_lane_forget(struct sw_op *op)
+{
+	if (op->lane && op->lane_asked)
+		op->lane->owner = NULL;
+	op->lane = NULL;
+	op->lane_asked = false;
+}
+
+static u64 missing_addr(const struct sw_op *op)
+{
+	const struct svm_seg *seg = &op->segs[op->seg];
+
+	if (op->d.op == SVM_OP_COPY_SG)
+		return (op->on_dst ? seg->dst : seg->src) + op->seg_done;
+	return (op->on_dst ? op->d.dst : op->d.src) + op->seg_done;
+}
+
+/**
+ * sw_op_fault() - the operation met a page that is not there: park it
+ * @dev: the device
+ * @op: at the byte that is missing
+ * @on_dst: in its destination, else in its source
+ */
+void sw_op_fault(struct sw_dev *dev, struct sw_op *op, bool on_dst)
+{
+	struct vfio_svm_bond *bond = on_dst ? op->dst.bond : op->src.bond;
+
+	sw_count(&dev->stats.faults, 1);
+	op->on_dst = on_dst;
+	if (!bond->drv) {
+		sw_op_finish(dev, op, SVM_ST_BOND_DEAD, 0);
+		return;
+	}
+	if (op->retries++ == SW_RETRIES) {
+		sw_op_finish(dev, op, SVM_ST_PAGE_FAULT, missing_addr(op));
+		return;
+	}
+	op->lane = bond->drv;
+	op->lane_asked = false;
+	op->deadline = jiffies + msecs_to_jiffies(sw_timeout_ms);
+	op->state = SW_OP_PARKED;
+	sw_lane_poll(dev, op);
+}
+
+static void lane_ask(struct sw_lane *lane, struct sw_op *op)
+{
+	op->lane_asked = true;
+	lane->owner = op;
+	lane->addr = missing_addr(op);
+	lane->write = op->on_dst && op->d.op != SVM_OP_COMPARE;
+	smp_store_release(&lane->state, LANE_BUSY);
+	if (!lane->started) {
+		lane->started = true;
+		kref_get(&lane->refs);
+		queue_work(system_unbound_wq, &lane->start);
+	} else {
+		wake_up(&lane->wait);
+	}
+}
+
+/* Look after a parked operation, in the DMA thread. */
+void sw_lane_poll(struct sw_dev *dev, struct sw_op *op)
+{
+	struct sw_lane *lane = op->lane;
+	int result;
+
+	/* A lane that nobody waits for any more is free once it is back. */
+	if (smp_load_acquire(&lane->state) == LANE_DONE && !lane->owner)
+		lane->state = LANE_IDLE;
+	if (op->lane_asked && smp_load_acquire(&lane->state) == LANE_DONE) {
+		result = lane->result;
+		lane->state = LANE_IDLE;
+		if (lane->failed) {
+			lane->failed = false;
+			lane->started = false;
+			reinit_completion(&lane->gone);
+		}
+		sw_lane_forget(op);
+		if (!result || result == -EINTR || result == -ERESTARTSYS)
+			op->state = SW_OP_READY;
+		else if (result == -ESRCH)
+			sw_op_finish(dev, op, SVM_ST_BOND_DEAD, 0);
+		else
+			sw_op_finish(dev, op, result == -ENOMEM ? SVM_ST_NO_MEMORY :
+				     SVM_ST_PAGE_FAULT, missing_addr(op));
+		return;
+	}
+	if (time_after(jiffies, op->deadline)) {
+		if (op->lane_asked)
+			lane_kill(lane);
+		sw_op_finish(dev, op, SVM_ST_TIMEOUT, missing_addr(op));
+		return;
+	}
+	if (!op->lane_asked && smp_load_acquire(&lane->state) == LANE_IDLE)
+		lane_ask(lane, op);
+}
