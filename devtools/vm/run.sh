@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash disable=SC2154,SC2034 # what vm.sh and its parts share
+# Boot the guest, and judge what it said. Sourced by devtools/vm.sh.
+
+# A bound on the whole run: generous, because TCG on a busy machine is slow; a guest that reaches
+# it has failed.
+boot_guest()
+{
+	local limit=900 append
+	append="console=ttyS0 panic_on_warn=1 oops=panic panic=-1 hung_task_panic=0 quiet"
+	[ -z "$debug" ] || limit=3600
+	timeout -k 10 "$limit" nice qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 \
+		-m 2048 -nodefaults -no-user-config -display none -monitor none -no-reboot \
+		-serial stdio -kernel "$vmlinuz" -initrd "$work/initramfs.gz" \
+		-append "$append vm_tests=${VM_TESTS-} ${VM_APPEND-}" \
+		</dev/null 2>&1 | tr -d '\r' | tee "$work/serial.log" |
+		grep --line-buffered -aE '^(ok|FAIL|note) '
+	true
+}
+
+# Lines of the guest's kernel that no clean run has.
+bad_lines='BUG:|WARNING:|KASAN|UBSAN|possible circular locking|inconsistent lock state|INFO: task .* blocked|suspicious RCU|Oops|Kernel panic|unreferenced object|refcount_t:|soft lockup|rcu: INFO'
+
+judge()
+{
+	local log=$work/serial.log passed failed line
+	passed=$(grep -acE '^ok ' "$log")
+	failed=$(grep -acE '^FAIL ' "$log")
+	if ! grep -aqx 'vm: end' "$log"; then
+		echo "FAIL vm.end: the guest did not reach its end; the last it said:"
+		tail -n 30 "$log"
+		failed=$((failed + 1))
+	fi
+	if grep -aE "$bad_lines" "$log" >"$work/bad.log"; then
+		echo "FAIL vm.kernel_log: $(head -n 5 "$work/bad.log")"
+		failed=$((failed + 1))
+	fi
+	line=$(grep -aE '^vm: ran [0-9]+ tests$' "$log" | tr -cd '0-9\n' | awk '{ n += $1 } END { print n + 0 }')
+	if [ "$line" = 0 ] || [ "$line" != "$(grep -acE '^(ok|FAIL) [a-z0-9_]+\.' "$log")" ]; then
+		echo "FAIL vm.count: $line tests ran, but other lines were seen"
+		failed=$((failed + 1))
+	fi
+	say "log: $log"
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A device opened, workers that do as told, and a queue to give orders with. */
+#ifndef KMOD_FIXTURE_H
+#define KMOD_FIXTURE_H
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "test.h"
+#include "vfio_svm.h"
+
+/* What the modules are loaded with: see devtools/vm/checks. */
+#define MAX_BONDS	64u
+#define MAX_PASID	96u
+#define RIGHTS		(VFIO_SVM_READ | VFIO_SVM_WRITE)
+
+struct device {
+	int container;
+	int group;
+	int fd;
+	const struct vfio_svm_event_hdr *events;
+	const struct vfio_svm_event *records;
+	volatile struct vfio_svm_event_index *index;
+	uint32_t tail;
+	size_t events_len, index_len;
+};
+
+/* instance: 0 or 1. Ends the test when it cannot. */
+void device_open(struct device *dev, int instance);
+/* Mappings, too: each keeps the device open. */
+void device_close(struct device *dev);
+/* The region of a subtype; CHECKs that there is exactly one. */
+struct vfio_region_info device_region(struct device *dev, uint32_t subtype);
+/* The next event, waited for; seq is checked. */
+struct vfio_svm_event device_event(struct device *dev);
+bool device_has_event(struct device *dev);
+
+/* ioctl that gives -errno. */
+long xioctl(int fd, unsigned long cmd, void *arg);
+
+long bind_type(struct device *dev, uint32_t type, int32_t target, uint32_t rights,
+	       struct vfio_svm_bind *reply);
+long unbind_id(struct device *dev, uint64_t bond_id);
+
+/* A process that runs functions of this program when told. */
+struct worker {
+	pid_t pid;
+	int to;
+	int from;
+};
+
+typedef long (*worker_fn)(long arg);
+
+void worker_start(struct worker *w);
+long worker_call(struct worker *w, worker_fn fn, long arg);
+/* Give the order, and do not wait for its end. */
+void worker_send(struct worker *w, worker_fn fn, long arg);
+void worker_kill(struct worker *w);
+/* Bind it by pid with both rights. */
+struct vfio_svm_bind worker_bind(struct device *dev, struct worker *w);
+
+/* Memory of the worker's own, not touched yet. */
+unsigned long worker_map(struct worker *w, size_t len);
+long do_map(long len);
+
+/* For worker_call. */
+struct fill {
+	unsigned long addr, len;
+	unsigned char first;		/* bytes first, first + 1, ... */
+};
+/* Through a shared page: an argument larger than a long. */
+void *shared_alloc(size_t len);
+long do_fill(long fill);
+/* How many bytes from addr on are as do_fill would have made them. */
+long do_check(long fill);
+
+struct queue {
+	struct device *dev;
+	uint32_t idx;
+	uint32_t depth;
+	struct svm_queue_hdr *hdr;
+	struct svm_desc *sq;
+	struct svm_cpl *cq;
+	struct svm_seg *sg;
+	uint32_t sent;
+	uint32_t seen;
+	size_t size;
+	int doorbell_fd;
+	uint64_t doorbell_off;
+};
+
+void queue_open(struct queue *q, struct device *dev, uint32_t idx, uint32_t depth, uint64_t self);
+/* Unmap only: the device's queue stays. */
+void queue_unmap(struct queue *q);
+void queue_send(struct queue *q, const struct svm_desc *desc);
+struct svm_cpl queue_wait(struct queue *q);
+struct svm_cpl queue_run(struct queue *q, const struct svm_desc *desc);
+
+struct svm_desc desc_copy(uint32_t src_pasid, uint64_t src, uint32_t dst_pasid, uint64_t dst,
+			  uint32_t len);
+struct svm_desc desc_fill(uint32_t pasid, uint64_t dst, uint32_t len, uint64_t pattern);
+
+#endif /* KMOD_FIXTURE_H */

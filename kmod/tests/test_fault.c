@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Memory that is not there, not allowed, or never answers; and its neighbours. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+/* Map two pages, and leave the faults of the second to nobody. The first's address, or -1. */
+static long do_map_unanswered(long unused)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	long at = do_map(8192);
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	(void)unused;
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api))
+		return -1;
+	reg.range.start = at + 4096;
+	reg.range.len = 4096;
+	return ioctl(fd, UFFDIO_REGISTER, &reg) ? -1 : at;
+}
+
+static unsigned long map_unanswered(struct worker *w)
+{
+	unsigned long at = worker_call(w, do_map_unanswered, 0);
+
+	CHECK(at != -1ul);
+	return at;
+}
+
+static long do_protect(long addr)
+{
+	return mprotect((void *)addr, 4096, PROT_READ);
+}
+
+static long do_unmap(long addr)
+{
+	return munmap((void *)addr, 4096);
+}
+
+struct scene {
+	struct device dev;
+	struct worker w;
+	struct vfio_svm_bind bind;
+	struct queue q;
+	unsigned long at;
+};
+
+static void scene_open(struct scene *s)
+{
+	/* Before the device is open: a fork would keep it open, too. */
+	worker_start(&s->w);
+	device_open(&s->dev, 0);
+	s->bind = worker_bind(&s->dev, &s->w);
+	s->at = worker_map(&s->w, 65536);
+	queue_open(&s->q, &s->dev, 0, 64, 0);
+}
+
+static void copy_stops_at_the_hole(void)
+{
+	struct svm_desc desc;
+	struct svm_cpl cpl;
+	struct scene s;
+
+	scene_open(&s);
+	CHECK_EQ(worker_call(&s.w, do_unmap, s.at + 8192), 0);
+	desc = desc_copy(s.bind.pasid, s.at + 1000, s.bind.pasid, s.at + 16384, 20000);
+	cpl = queue_run(&s.q, &desc);
+	CHECK_EQ(cpl.status, SVM_ST_PAGE_FAULT);
+	CHECK_EQ(cpl.done, 7192);
+	CHECK_EQ(cpl.fault_addr, s.at + 8192);
+}
+
+static void write_protected_memory_is_a_fault(void)
+{
+	struct svm_desc desc;
+	struct svm_cpl cpl;
+	struct scene s;
+
+	scene_open(&s);
+	CHECK_EQ(worker_call(&s.w, do_protect, s.at + 4096), 0);
+	desc = desc_fill(s.bind.pasid, s.at + 4000, 200, 1);
+	cpl = queue_run(&s.q, &desc);
+	CHECK_EQ(cpl.status, SVM_ST_PAGE_FAULT);
+	CHECK_EQ(cpl.done, 96);
+	CHECK_EQ(cpl.fault_addr, s.at + 4096);
+	/* Reading it is fine. */
+	desc = desc_copy(s.bind.pasid, s.at + 4096, s.bind.pasid, s.at + 8192, 4096);
+	CHECK_EQ(queue_run(&s.q, &desc).status, SVM_ST_OK);
+}
+
+static void kernel_addresses_are_a_fault(void)
+{
+	struct svm_desc desc;
+	struct svm_cpl cpl;
+	struct scene s;
+
+	scene_open(&s);
+	desc = desc_copy(s.bind.pasid, 0xffff888000000000, s.bind.pasid, s.at, 64);
+	cpl = queue_run(&s.q, &desc);
+	CHECK_EQ(cpl.status, SVM_ST_PAGE_FAULT);
+	CHECK_EQ(cpl.done, 0);
+	desc = desc_fill(s.bind.pasid, 0x7ffffffff000 - 64, 128, 1);
+	CHECK_EQ(queue_run(&s.q, &desc).status, SVM_ST_PAGE_FAULT);
+}
+
+static void unanswered_memory_times_out(void)
+{
+	struct svm_desc desc;
+	struct svm_cpl cpl;
+	unsigned long at;
+	struct scene s;
+
+	scene_open(&s);
+	at = map_unanswered(&s.w);
+	desc = desc_fill(s.bind.pasid, at + 4000, 200, 1);
+	cpl = queue_run(&s.q, &desc);
+	CHECK_EQ(cpl.status, SVM_ST_TIMEOUT);
+	CHECK_EQ(cpl.done, 96);
+	CHECK_EQ(cpl.fault_addr, at + 4096);
+	/* The lane is back: the bond's other memory works. */
+	desc = desc_fill(s.bind.pasid, s.at, 65536, 1);
+	CHECK_EQ(queue_run(&s.q, &desc).status, SVM_ST_OK);
+}
+
+static void neighbours_of_unanswered_memory_run(void)
+{
+	struct vfio_svm_bind bind;
+	struct svm_desc desc;
+	struct worker other;
+	unsigned long at, i;
+	struct queue q;
+	struct scene s;
+
+	scene_open(&s);
+	worker_start(&other);
+	bind = worker_bind(&s.dev, &other);
+	queue_open(&q, &s.dev, 1, 32, 0);
+	at = map_unanswered(&s.w);
+	desc = desc_fill(s.bind.pasid, at + 4096, 8, 1);
+	queue_send(&s.q, &desc);
+	/* Same queue, and another queue. None waits: the slow one is still open after. */
+	for (i = 0; i < 32; i++) {
+		desc = desc_fill(bind.pasid, worker_map(&other, 8192), 8192, i);
+		CHECK_EQ(queue_run(&q, &desc).status, SVM_ST_OK);
+	}
+	queue_send(&s.q, &desc);
+	CHECK_EQ(queue_wait(&s.q).status, SVM_ST_TIMEOUT);
+	CHECK_EQ(queue_wait(&s.q).status, SVM_ST_OK);
+}
+
+static void unbind_ends_what_waits(void)
+{
+	struct svm_desc desc;
+	struct scene s;
+	int i;
+
+	scene_open(&s);
+	desc = desc_fill(s.bind.pasid, map_unanswered(&s.w) + 4096, 8, 1);
+	for (i = 0; i < 10; i++)
+		queue_send(&s.q, &desc);
+	CHECK_EQ(unbind_id(&s.dev, s.bind.bond_id), 0);
+	for (i = 0; i < 10; i++)
+		CHECK_EQ(queue_wait(&s.q).status, SVM_ST_BOND_DEAD);
+}
+
+static void close_ends_what_waits(void)
+{
+	struct svm_desc desc;
+	struct scene s;
+
+	scene_open(&s);
+	desc = desc_fill(s.bind.pasid, map_unanswered(&s.w) + 4096, 8, 1);
+	queue_send(&s.q, &desc);
+	queue_unmap(&s.q);
+	device_close(&s.dev);
+	/* Only a device that was closed can be opened. */
+	device_open(&s.dev, 0);
+}
+
+static void killed_worker_ends_what_waits(void)
+{
+	struct svm_desc desc;
+	struct svm_cpl cpl;
+	struct scene s;
+
+	scene_open(&s);
+	desc = desc_fill(s.bind.pasid, map_unanswered(&s.w) + 4096, 8, 1);
+	queue_send(&s.q, &desc);
+	worker_kill(&s.w);
+	cpl = queue_wait(&s.q);
+	CHECK(cpl.status != SVM_ST_OK);
+	CHECK_EQ(device_event(&s.dev).type, VFIO_SVM_EVENT_EXIT);
+}
+
+static const struct test fault_tests[] = {
+	TEST(copy_stops_at_the_hole),
+	TEST(write_protected_memory_is_a_fault),
+	TEST(kernel_addresses_are_a_fault),
+	TEST(unanswered_memory_times_out),
+	TEST(neighbours_of_unanswered_memory_run),
+	TEST(unbind_ends_what_waits),
+	TEST(close_ends_what_waits),
+	TEST(killed_worker_ends_what_waits),
+};
+
+SUITE(fault);
