@@ -192,6 +192,7 @@ static const struct fc_row rows[] = {
 	{ "close", FC_NEVER, { 0 }, NULL, NULL },
 	{ "fclose", FC_NEVER, { 0 }, NULL, NULL },
 	/* files */
+	{ "chmod", FC_MINUS_ONE, { EPERM }, NULL, NULL },
 	{ "fchmod", FC_MINUS_ONE, { EPERM }, NULL, NULL },
 	{ "fstat64", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
 	{ "fstatat64", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
@@ -226,6 +227,7 @@ static const struct fc_row rows[] = {
 	{ "clock_gettime", FC_NEVER, { 0 }, NULL, NULL },
 	{ "getgroups", FC_NEVER, { 0 }, NULL, NULL },
 	{ "getpid", FC_NEVER, { 0 }, NULL, NULL },
+	{ "getrlimit64", FC_NEVER, { 0 }, NULL, NULL },
 	{ "getresgid", FC_NEVER, { 0 }, NULL, NULL },
 	{ "getresuid", FC_NEVER, { 0 }, NULL, NULL },
 	{ "nanosleep", FC_NEVER, { 0 }, NULL, NULL },
@@ -307,6 +309,7 @@ static const struct fc_row rows[] = {
 	{ "strcmp", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strsep", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strerror", FC_NEVER, { 0 }, NULL, NULL },
+	{ "strcspn", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strlen", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strncmp", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strrchr", FC_NEVER, { 0 }, NULL, NULL },

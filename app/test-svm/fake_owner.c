@@ -287,6 +287,11 @@ fake_owner_start(struct fake_owner *fo, uint32_t idle_us)
 		.max_depth = 1024,
 		.wake_fd = -1,
 		.may_sleep = idle_us != 0,
+		.rules = fo->limits.rules,
+		.max_per_uid = fo->limits.max_per_uid,
+		.max_per_pid = fo->limits.max_per_pid,
+		.max_worker_queues = fo->limits.max_worker_queues,
+		.max_rate = fo->limits.max_rate,
 	};
 
 	return svm_server_create(&conf, &ops, fo, &fo->server);

@@ -21,6 +21,7 @@ int test_dmadev_bonds_suite(void);
 int test_dmadev_life_suite(void);
 int test_bond_suite(void);
 int test_identity_suite(void);
+int test_rights_suite(void);
 int test_life_suite(void);
 int test_wakeup_suite(void);
 int test_engine_suite(void);
@@ -60,6 +61,7 @@ static const struct test_suite test_suites[] = {
 	{ "dmadev_life", test_dmadev_life_suite },
 	{ "bond", test_bond_suite },
 	{ "identity", test_identity_suite },
+	{ "rights", test_rights_suite },
 	{ "life", test_life_suite },
 	{ "wakeup", test_wakeup_suite },
 	{ "engine", test_engine_suite },

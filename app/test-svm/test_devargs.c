@@ -134,6 +134,16 @@ test_devargs_wrong_value_refused_naming_key_and_allowed(void)
 		{ "max_bonds=0", "max_bonds=0", "1 to 65535" },
 		{ "max_bonds=0x10", "max_bonds=0x10", "1 to 65535" },
 		{ "max_bonds=65536", "max_bonds=65536", "1 to 65535" },
+		{ "uids=", "uids=", "joined by ':'" },
+		{ "uids=root", "uids=root", "joined by ':'" },
+		{ "uids=1:", "uids=1:", "joined by ':'" },
+		{ "uids=1:2:1", "uids=1:2:1", "different" },
+		{ "uids=4294967295", "uids=4294967295", "user ids" },
+		{ "gids=1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17", "gids=", "up to 16" },
+		{ "max_per_uid=0", "max_per_uid=0", "1 to 65535" },
+		{ "max_per_pid=65536", "max_per_pid=65536", "1 to 65535" },
+		{ "max_queues=65", "max_queues=65", "1 to 64" },
+		{ "max_rate=9", "max_rate=9", "10 to 1000000" },
 	};
 	size_t i;
 
@@ -168,7 +178,8 @@ static void
 test_devargs_unknown_key_refused_naming_all_keys(void)
 {
 	static const char *const words[] = { "'cores'", "engine", "engines", "core", "numa", "queues", "depth", "tier",
-		"cma", "timeout_us", "idle_us", "socket", "max_bonds" };
+		"cma", "timeout_us", "idle_us", "socket", "max_bonds", "uids", "gids",
+		"max_per_uid", "max_per_pid", "max_queues", "max_rate" };
 
 	refused("engine=inline,cores=1,socket=none", words, RTE_DIM(words));
 }
@@ -196,7 +207,8 @@ test_devargs_right_values_reach_the_device(void)
 	struct rte_svm_info info;
 
 	accepted("engine=inline,queues=3,depth=32,tier=cma,cma=inline,timeout_us=1000,idle_us=7,"
-		"socket=none,max_bonds=5", &info);
+		"socket=none,max_bonds=5,uids=0:1:4294967294,gids=7,max_per_uid=1,max_per_pid=65535,"
+		"max_queues=64,max_rate=1000000", &info);
 	TEST_EQUAL(info.engine, RTE_SVM_ENGINE_INLINE);
 	TEST_EQUAL(info.cma, RTE_SVM_CMA_INLINE);
 	TEST_EQUAL(info.depth, 32);

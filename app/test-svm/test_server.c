@@ -450,7 +450,7 @@ test_server_suite(void)
 
 	if (suite == NULL || test_server_add(suite, rows, sizeof(rows) / sizeof(rows[0])) != 0 ||
 			test_server_lives_add(suite) != 0 || test_server_watch_add(suite) != 0 ||
-			test_challenge_add(suite) != 0 ||
+			test_challenge_add(suite) != 0 || test_policy_add(suite) != 0 ||
 			test_server_worker_add(suite) != 0 || test_server_stranger_add(suite) != 0)
 		return -1;
 	return 0;

@@ -32,6 +32,10 @@ test_server_stranger_add(CU_pSuite suite);
 int
 test_challenge_add(CU_pSuite suite);
 
+/** Add what is about rules and limits. @return 0, -1. */
+int
+test_policy_add(CU_pSuite suite);
+
 /** Add what is about watches. @return 0, -1. */
 int
 test_server_watch_add(CU_pSuite suite);

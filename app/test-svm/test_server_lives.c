@@ -67,10 +67,10 @@ test_server_second_owner_is_refused(void)
 	pid_t child;
 	int status = 0, sock;
 
-	CU_ASSERT_EQUAL(svm_sock_listen(&l, fo->path), -EADDRINUSE);
+	CU_ASSERT_EQUAL(svm_sock_listen(&l, fo->path, 0600), -EADDRINUSE);
 	child = fork();
 	if (child == 0)
-		_exit(svm_sock_listen(&l, fo->path) != -EADDRINUSE);
+		_exit(svm_sock_listen(&l, fo->path, 0600) != -EADDRINUSE);
 	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
 	CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	/* The first one serves on. */
@@ -122,7 +122,7 @@ dead_owner(const struct fake_owner *fo)
 	struct svm_sock_listener l;
 
 	if (child == 0) {
-		if (svm_sock_listen(&l, fo->path) != 0)
+		if (svm_sock_listen(&l, fo->path, 0600) != 0)
 			_exit(1);
 		kill(getpid(), SIGKILL);
 	}
@@ -170,7 +170,7 @@ test_server_of_many_starters_one_gets_the_socket(void)
 				/* The end of the pipe is the starting gun. */
 				if (read(go[0], &byte, 1) != 0)
 					_exit(1);
-				rc = svm_sock_listen(&l, fo->path);
+				rc = svm_sock_listen(&l, fo->path, 0600);
 				if (write(out[1], &rc, sizeof(rc)) != sizeof(rc))
 					_exit(1);
 				pause();

@@ -269,6 +269,34 @@ int
 rte_svm_info_get(uint16_t dev_id, struct rte_svm_info *info);
 
 /**
+ * Decides about a worker that asks to be bound over the socket. It runs on the
+ * device's "svm-ctl" thread, which serves all workers: it must return soon, and
+ * must not call rte_svm_unbind(), rte_svm_policy_set(), or remove the device.
+ *
+ * @param pid
+ *   The process, opened: it stays this one, though it may end at any time.
+ * @param uid
+ *   Its effective user; gid its effective group.
+ * @return
+ *   0 to bind it; -errno to refuse: the worker is told -EACCES, the log the rest.
+ */
+typedef int (*rte_svm_policy_t)(uint16_t dev_id, pid_t pid, uid_t uid, gid_t gid, void *arg);
+
+/**
+ * Have a function asked about each worker that uids= and gids= allow. Workers
+ * bound already stay; rte_svm_bind() is the owner's own wish, and does not ask.
+ * When this returns, the function set before does not run any more. Any thread,
+ * but not the function itself.
+ *
+ * @param fn
+ *   NULL: nobody is asked.
+ * @return
+ *   0; -ENODEV.
+ */
+int
+rte_svm_policy_set(uint16_t dev_id, rte_svm_policy_t fn, void *arg);
+
+/**
  * Start the engine. Counted: each start needs a stop. rte_dma_start() and
  * rte_dma_stop() on the dmadev count here as well. Any thread.
  *

@@ -57,6 +57,18 @@ rte_svm_info_get(uint16_t dev_id, struct rte_svm_info *info)
 }
 
 int
+rte_svm_policy_set(uint16_t dev_id, rte_svm_policy_t fn, void *arg)
+{
+	struct svm_dev *dev;
+
+	if (svm_registry_get(dev_id, &dev) != 0)
+		return -ENODEV;
+	svm_policy_set(&dev->policy, fn, arg);
+	svm_registry_put(dev_id);
+	return 0;
+}
+
+int
 rte_svm_start(uint16_t dev_id)
 {
 	struct svm_dev *dev;

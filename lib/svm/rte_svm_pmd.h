@@ -30,6 +30,15 @@ extern "C" {
 #define SVM_ENGINES_MAX		16u
 #define SVM_BONDS_MAX		65535u	/* software PASIDs fit in 16 bits */
 
+#define SVM_RULES_MAX		16u	/* users, and groups, that can be listed */
+
+/** Who may be a worker; nobody listed: whoever the socket's mode lets in. */
+struct svm_rules {
+	uint32_t nb_uids, nb_gids;
+	uint32_t uids[SVM_RULES_MAX];
+	uint32_t gids[SVM_RULES_MAX];
+};
+
 /** A device's settings, checked by the driver (devargs) before they come here. */
 struct svm_dev_conf {
 	char name[RTE_SVM_NAME_LEN];
@@ -46,6 +55,11 @@ struct svm_dev_conf {
 	uint32_t max_bonds;		/**< 1 to SVM_BONDS_MAX */
 	uint32_t timeout_us;		/**< 1,000 to 60,000,000 */
 	uint32_t idle_us;		/**< 0: never sleep */
+	struct svm_rules rules;
+	uint32_t max_per_uid;		/**< connections of one user; 0: no limit */
+	uint32_t max_per_pid;		/**< ... of one process; 0: no limit */
+	uint32_t max_queues;		/**< queues of one worker; 0: as the protocol */
+	uint32_t max_rate;		/**< messages a second of one worker; 0: no limit */
 };
 
 struct svm_dev;

@@ -19,6 +19,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "svm_admit.h"
 #include "svm_bind.h"
 #include "svm_log.h"
 
@@ -122,14 +123,48 @@ user_changed(const struct svm_bind_req *r)
 	return r->peer.uid != 0 && (cred->euid != r->peer.uid || cred->suid != r->peer.uid);
 }
 
+/* Whether the owner lets it in: the lists, then the application. */
+static int
+policy_check(struct svm_bind_req *r)
+{
+	const struct svm_cred *cred = &r->ident.cred;
+	struct svm_dev *dev = r->dev;
+	int ret;
+
+	if (!svm_rules_allow(&dev->conf.rules, cred->euid, cred->egid, cred->groups,
+			cred->nb_groups)) {
+		SVM_LOG(NOTICE, "%s: pid %d of uid %u refused: neither its user is in uids= nor a group of its in gids=",
+			dev->conf.name, (int)r->peer.pid, cred->euid);
+		return -EACCES;
+	}
+	ret = svm_policy_ask(&dev->policy, dev->id, &r->ident);
+	if (ret != 0)
+		SVM_LOG(NOTICE, "%s: pid %d of uid %u refused by the application, see rte_svm_policy_set() (%d)",
+			dev->conf.name, (int)r->peer.pid, cred->euid, ret);
+	return ret == 0 ? 0 : -EACCES;
+}
+
 static int
 opened(struct svm_bind_req *r)
 {
+	int ret;
+
+	if (svm_fd_reserved(r->ident.pidfd) || svm_fd_reserved(r->ident.memfd)) {
+		SVM_LOG(ERR, "%s: cannot bind pid %d: the descriptors left are the owner's own, raise RLIMIT_NOFILE (ulimit -n)",
+			r->dev->conf.name, (int)r->peer.pid);
+		r->told = true;
+		return -EMFILE;
+	}
 	if (user_changed(r)) {
 		SVM_LOG(ERR, "%s: cannot bind pid %d: it connected as uid %u and has another user now",
 			r->dev->conf.name, (int)r->peer.pid, r->peer.uid);
 		r->told = true;
 		return -EPERM;
+	}
+	ret = policy_check(r);
+	if (ret != 0) {
+		r->told = true;
+		return ret;
 	}
 	/* Not before: whoever knows the nonce could fill another program with it. */
 	if (getrandom(&r->nonce, sizeof(r->nonce), GRND_NONBLOCK) != sizeof(r->nonce))
@@ -161,7 +196,10 @@ open_step(struct svm_bind_req *r)
 	if (ret == -EINPROGRESS)
 		return ret;
 	r->try = NULL;
-	return ret < 0 ? ret : opened(r);
+	if (ret == 0)
+		return opened(r);
+	/* The kernel's; -EACCES is what the owner's own rules say. */
+	return ret == -EACCES ? -EPERM : ret;
 }
 
 static int
@@ -188,13 +226,7 @@ refused(struct svm_bind_req *r, int err)
 		svm_bind_log_refusal(r->dev, r->peer.pid, &r->ident, err);
 	svm_ident_close(&r->ident);
 	r->state = REQ_ENDED;
-	switch (err) {
-	case -EACCES:	/* the kernel's; the rules' own answer is this one */
-	case -EKEYREJECTED:
-		return -EPERM;
-	default:
-		return err;
-	}
+	return err == -EKEYREJECTED ? -EPERM : err;
 }
 
 int

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "svm_conn.h"
@@ -10,6 +11,9 @@
 
 /* Messages of one worker in a turn of the loop, so that none starves another. */
 #define CONN_BURST	16
+/* How far a worker may be ahead of its rate. */
+#define CONN_RATE_AHEAD_NS	UINT64_C(100000000)
+#define NS_PER_S	UINT64_C(1000000000)
 
 int
 svm_conn_reply(struct svm_conn *conn, const union svm_msg *msg, int fd)
@@ -38,9 +42,36 @@ reply_status(struct svm_conn *conn, const struct svm_msg_hdr *to, int status)
 static uint32_t
 queues_allowed(const struct svm_conn *conn)
 {
-	const uint32_t max = conn->env->conf->max_queues;
+	const struct svm_server_conf *conf = conn->env->conf;
+	uint32_t max = SVM_PROTO_QUEUES_MAX;
 
-	return max < SVM_PROTO_QUEUES_MAX ? max : SVM_PROTO_QUEUES_MAX;
+	if (conf->max_worker_queues != 0 && conf->max_worker_queues < max)
+		max = conf->max_worker_queues;
+	return conf->max_queues < max ? conf->max_queues : max;
+}
+
+/*
+ * Count a message. True: that was too many in too short a time, and the socket
+ * rests; what the worker says meanwhile waits there, for itself alone.
+ */
+static bool
+rate_exceeded(struct svm_conn *conn)
+{
+	const uint32_t rate = conn->env->conf->max_rate;
+	struct timespec ts;
+	uint64_t now;
+
+	if (rate == 0)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+	if (conn->rate_ns < now)
+		conn->rate_ns = now;
+	conn->rate_ns += NS_PER_S / rate;
+	if (conn->rate_ns - now <= CONN_RATE_AHEAD_NS)
+		return false;
+	conn->paused_until_ms = (conn->rate_ns - CONN_RATE_AHEAD_NS) / 1000000 + 1;
+	return true;
 }
 
 static int
@@ -271,6 +302,8 @@ svm_conn_serve(struct svm_conn *conn, int *status)
 			rc = handle(conn, &msg, len, sender, &rang);
 		else if (rc != -EMSGSIZE && rc != -EPROTO)
 			rc = SVM_CONN_ANSWERED;	/* gone: nobody to tell */
+		if (rate_exceeded(conn))
+			break;
 	}
 	/* Once for all that rang in this turn: waking twice wakes no better. */
 	if (rang)

@@ -75,6 +75,10 @@ struct svm_conn {
 	void *bind_req;			/* the device's; NULL: none */
 	uint32_t bind_seq;		/* of the message that is to be answered */
 	uint64_t asked_ms;
+	uint64_t rate_ns;		/* when the messages so far would be due at max_rate */
+	TAILQ_ENTRY(svm_conn) pause_link;	/* the server's, when paused */
+	bool paused;
+	uint64_t paused_until_ms;	/* not to be read before that; 0: it is read */
 	uint32_t nb_queues;
 	void *queue[SVM_PROTO_QUEUES_MAX];	/* NULL: free */
 };

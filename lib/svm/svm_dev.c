@@ -151,6 +151,11 @@ dev_create_server(struct svm_dev *dev)
 		.max_workers = dev->conf.max_bonds,
 		.max_queues = dev->conf.queues,
 		.max_depth = dev->conf.depth,
+		.max_per_uid = dev->conf.max_per_uid,
+		.max_per_pid = dev->conf.max_per_pid,
+		.max_worker_queues = dev->conf.max_queues,
+		.max_rate = dev->conf.max_rate,
+		.rules = dev->conf.rules,
 		.wake_fd = dev->lanes != NULL ? svm_lane_pool_eventfd(dev->lanes) : -1,
 		.may_sleep = true,
 	};
@@ -185,6 +190,7 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 	d->dma_dev_id = dma_dev_id;
 	d->users = 1;
 	pthread_mutex_init(&d->lock, NULL);
+	pthread_mutex_init(&d->policy.lock, NULL);
 	svm_fill_init(&d->fill);
 	svm_telemetry_register();
 	ret = svm_registry_reserve(d, d->conf.name, &d->id);
@@ -242,6 +248,7 @@ release_id:
 	svm_registry_release(d->id);
 free_dev:
 	svm_fill_fini(&d->fill);
+	pthread_mutex_destroy(&d->policy.lock);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 	return ret;
@@ -314,6 +321,7 @@ svm_dev_drop(struct svm_dev *dev)
 	svm_bond_table_destroy(dev->bonds);
 	free(dev->faults);
 	svm_fill_fini(&dev->fill);
+	pthread_mutex_destroy(&dev->policy.lock);
 	pthread_mutex_destroy(&dev->lock);
 	free(dev);
 }

@@ -32,6 +32,7 @@
 #include "svm_fault.h"
 #include "svm_fill.h"
 #include "svm_lane.h"
+#include "svm_policy.h"
 #include "svm_registry.h"
 #include "svm_server.h"
 #include "svm_share.h"
@@ -63,6 +64,7 @@ struct svm_dev {
 	struct svm_engine *engines[SVM_ENGINES_MAX];
 	uint32_t nb_engines;
 	struct svm_server *server;
+	struct svm_policy policy;
 	struct svm_share probing;	/* workers' binds; the server's thread only */
 
 	pthread_mutex_t lock;

@@ -16,9 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "svm_admit.h"
 #include "svm_conn.h"
 #include "svm_fdtab.h"
 #include "svm_log.h"
+#include "svm_pause.h"
+#include "svm_policy.h"
 #include "svm_server.h"
 #include "svm_sock.h"
 
@@ -51,9 +54,9 @@ struct svm_server {
 	struct svm_conn_env env;
 	struct svm_conn_list conns;	/* connected */
 	struct svm_conn_list leaving;	/* being given back */
-	uint32_t nb_leaving;
 	uint32_t nb_workers;	/* connected; written by the thread, read by any */
-	bool told_full;		/* logged since the last worker left */
+	struct svm_admit admit;
+	struct svm_conn_list paused;	/* sent too much; their turn comes again */
 	bool resting;		/* not listening, see SERVER_ACCEPT_REST_MS */
 	uint64_t rest_until_ms;
 	uint64_t next_tick_ms;
@@ -91,7 +94,8 @@ leaving_try(struct svm_server *s, struct svm_conn *conn)
 	if (!svm_conn_give_back(conn))
 		return;
 	TAILQ_REMOVE(&s->leaving, conn, link);
-	s->nb_leaving--;
+	/* Only now: one that leaves still holds what it was given. */
+	svm_admit_put(&s->admit, conn->pid, conn->uid);
 	svm_conn_destroy(conn);
 }
 
@@ -100,44 +104,54 @@ static void
 conn_hang_up(struct svm_server *s, struct svm_conn *conn, int status)
 {
 	svm_fdtab_del(&s->fds, conn->fd);
+	svm_pause_forget(&s->paused, conn);
 	svm_conn_leave(conn, status);
 	TAILQ_REMOVE(&s->conns, conn, link);
 	workers_set(s, workers_now(s) - 1);
-	s->told_full = false;
 	TAILQ_INSERT_TAIL(&s->leaving, conn, link);
-	s->nb_leaving++;
 	leaving_try(s, conn);
+}
+
+static void
+conn_read(struct svm_server *s, struct svm_conn *conn)
+{
+	int status;
+
+	if (!svm_conn_serve(conn, &status))
+		conn_hang_up(s, conn, status);
+	else if (conn->paused_until_ms != 0)
+		svm_pause_begin(&s->paused, &s->fds, conn);
 }
 
 static void
 conn_accept(struct svm_server *s, int fd)
 {
 	struct svm_fd_entry e = { .kind = SVM_FD_CONN };
+	pid_t pid;
+	uid_t uid;
 	int rc;
 
-	/* One that leaves still holds what it was given: it counts. */
-	if (workers_now(s) + s->nb_leaving >= s->conf.max_workers) {
-		if (!s->told_full)
-			SVM_LOG(NOTICE, "%s: process %d turned away, %u workers are connected",
-				s->conf.path, (int)svm_sock_peer(fd, NULL, NULL), workers_now(s));
-		s->told_full = true;
-		svm_conn_refuse(fd, -EUSERS);
-		return;
-	}
+	rc = svm_admit_take(&s->admit, fd, now_ms());
+	if (rc != 0)
+		goto refuse;
+	pid = svm_sock_peer(fd, &uid, NULL);
 	rc = svm_conn_create(&s->env, fd, now_ms(), &e.conn);
-	if (rc != 0) {
-		svm_conn_refuse(fd, rc);
-		return;
-	}
+	if (rc != 0)
+		goto unadmit;
 	rc = svm_fdtab_add(&s->fds, fd, &e);
-	if (rc != 0) {
-		svm_conn_refuse(fd, rc);
-		e.conn->fd = -1;
-		svm_conn_destroy(e.conn);
-		return;
-	}
+	if (rc != 0)
+		goto destroy_conn;
 	TAILQ_INSERT_TAIL(&s->conns, e.conn, link);
 	workers_set(s, workers_now(s) + 1);
+	return;
+
+destroy_conn:
+	e.conn->fd = -1;
+	svm_conn_destroy(e.conn);
+unadmit:
+	svm_admit_put(&s->admit, pid, uid);
+refuse:
+	svm_conn_refuse(fd, rc);
 }
 
 static int
@@ -176,7 +190,6 @@ event_serve(struct svm_server *s, int fd)
 {
 	const struct svm_fd_entry e = svm_fdtab_fired(&s->fds, fd);
 	uint64_t count;
-	int status;
 
 	switch (e.kind) {
 	case SVM_FD_WAKE:
@@ -187,8 +200,7 @@ event_serve(struct svm_server *s, int fd)
 		listener_serve(s);
 		break;
 	case SVM_FD_CONN:
-		if (!svm_conn_serve(e.conn, &status))
-			conn_hang_up(s, e.conn, status);
+		conn_read(s, e.conn);
 		break;
 	case SVM_FD_WATCH:
 		s->ops.process_gone(s->arg, e.bond);
@@ -235,6 +247,7 @@ housekeep(struct svm_server *s)
 			next = TAILQ_NEXT(conn, link);
 			leaving_try(s, conn);
 		}
+		svm_pause_end(&s->paused, &s->fds, now);
 		s->next_tick_ms = now + SERVER_TICK_MS;
 	}
 	if (s->resting && now >= s->rest_until_ms)
@@ -251,7 +264,7 @@ nap_ms(const struct svm_server *s)
 {
 	const struct svm_conn *last = TAILQ_LAST(&s->conns, svm_conn_list);
 
-	if (!TAILQ_EMPTY(&s->leaving) || svm_conn_binds_pending(&s->env))
+	if (!TAILQ_EMPTY(&s->leaving) || !TAILQ_EMPTY(&s->paused) || svm_conn_binds_pending(&s->env))
 		return SERVER_TICK_MS;
 	if (s->resting)
 		return SERVER_ACCEPT_REST_MS;
@@ -352,7 +365,7 @@ fds_open(struct svm_server *s)
 		goto close_eventfd;
 	if (s->conf.path[0] == '\0')
 		return 0;
-	rc = svm_sock_listen(&s->listener, s->conf.path);
+	rc = svm_sock_listen(&s->listener, s->conf.path, svm_rules_mode(&s->conf.rules));
 	if (rc != 0)
 		goto close_eventfd;
 	rc = listener_wait(s);
@@ -396,6 +409,8 @@ svm_server_create(const struct svm_server_conf *conf, const struct svm_server_op
 	s->env.arg = arg;
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->leaving);
+	TAILQ_INIT(&s->paused);
+	s->admit.conf = &s->conf;
 	TAILQ_INIT(&s->env.binding);
 	TAILQ_INIT(&s->env.waiting);
 	TAILQ_INIT(&s->env.asked);
@@ -446,6 +461,7 @@ svm_server_destroy(struct svm_server *server)
 	server_wake(server);
 	pthread_join(server->thread, NULL);
 	fds_close(server);
+	svm_tally_fini(&server->admit.tally);
 	free((char *)(uintptr_t)server->conf.path);
 	free(server);
 }

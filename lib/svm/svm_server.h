@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "rte_svm_pmd.h"
 #include "rte_svm_window.h"
 #include "svm_proto.h"
 
@@ -76,12 +77,17 @@ struct svm_server_conf {
 	uint32_t max_workers;	/* connections at once */
 	uint32_t max_queues;	/* queues in all */
 	uint32_t max_depth;
+	uint32_t max_per_uid;	/* connections of one user; 0: no limit */
+	uint32_t max_per_pid;	/* ... of one process; 0: no limit */
+	uint32_t max_worker_queues;	/* of one connection; 0: SVM_PROTO_QUEUES_MAX */
+	uint32_t max_rate;	/* messages a second of one connection; 0: no limit */
+	struct svm_rules rules;
 	int wake_fd;		/* an eventfd that wakes the server, too; -1: none */
 	bool may_sleep;		/* queues say SVM_QF_MAY_SLEEP */
 };
 
 /**
- * Make the socket (mode 0600) and start the thread. A socket whose owner is
+ * Make the socket (mode: svm_rules_mode()) and start the thread. A socket whose owner is
  * dead is replaced; -EADDRINUSE when a living one serves it.
  */
 int

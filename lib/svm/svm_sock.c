@@ -91,7 +91,7 @@ path_clear(const struct sockaddr_un *addr)
 }
 
 int
-svm_sock_listen(struct svm_sock_listener *l, const char *path)
+svm_sock_listen(struct svm_sock_listener *l, const char *path, mode_t mode)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	const size_t len = strlen(path);
@@ -133,6 +133,10 @@ svm_sock_listen(struct svm_sock_listener *l, const char *path)
 	l->ino = st.st_ino;
 	if ((st.st_mode & 0177) != 0) {
 		rc = -EACCES;
+		goto unlink_socket;
+	}
+	if (mode != 0600 && chmod(path, mode) != 0) {
+		rc = -errno;
 		goto unlink_socket;
 	}
 	if (listen(l->fd, SOCK_BACKLOG) != 0) {
@@ -186,6 +190,16 @@ svm_sock_peer(int sock, uid_t *uid, gid_t *gid)
 	if (gid != NULL)
 		*gid = cred.gid;
 	return cred.pid;
+}
+
+uint32_t
+svm_sock_peer_groups(int sock, gid_t *groups, uint32_t max)
+{
+	socklen_t len = max * sizeof(*groups);
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &len) != 0)
+		return 0;
+	return len / sizeof(*groups);
 }
 
 int

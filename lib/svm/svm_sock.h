@@ -17,7 +17,7 @@
  * Mode. bind() makes the file with the mode of the *socket's* inode, less the
  * umask (unix(7)); fchmod() before bind therefore gives 0600 from the first
  * moment, and the umask, which belongs to the whole process and all its
- * threads, is left alone.
+ * threads, is left alone. A mode that lets others in is given by chmod() then.
  */
 #ifndef SVM_SOCK_H
 #define SVM_SOCK_H
@@ -35,15 +35,17 @@ struct svm_sock_listener {
 };
 
 /**
- * Listen under a path: SOCK_SEQPACKET, mode 0600, non-blocking, close-on-exec;
- * connections report the credentials of each message's sender. A dead owner's
+ * Listen under a path: SOCK_SEQPACKET, non-blocking, close-on-exec; connections
+ * report the credentials of each message's sender. A dead owner's
  * socket is replaced. Nothing remains of a refused call.
  *
+ * @param mode
+ *   Of the socket: 0600, or more, whatever the umask.
  * @return 0; -EINVAL: the path is empty; -ENAMETOOLONG; -EADDRINUSE: somebody
  *   serves the path, or it is not a socket; -errno of the calls.
  */
 int
-svm_sock_listen(struct svm_sock_listener *l, const char *path);
+svm_sock_listen(struct svm_sock_listener *l, const char *path, mode_t mode);
 
 /** Stop listening; unlink the socket if the path still names it. */
 void
@@ -67,6 +69,14 @@ svm_sock_accept(const struct svm_sock_listener *l);
  */
 pid_t
 svm_sock_peer(int sock, uid_t *uid, gid_t *gid);
+
+/**
+ * The other groups of the process, as it connected.
+ *
+ * @return How many; 0 also when there are more than `max`, or nobody knows.
+ */
+uint32_t
+svm_sock_peer_groups(int sock, gid_t *groups, uint32_t max);
 
 /**
  * A pidfd of the process that connected: whatever its pid is by now.

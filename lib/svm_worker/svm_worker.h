@@ -161,10 +161,11 @@ struct svm_worker_result {
  *   Out: the connection.
  * @return
  *   0; -EINVAL: an argument is NULL or the path is too long; -ENOENT,
- *   -ECONNREFUSED: nobody serves there; -EACCES: the socket's mode refuses
- *   this user; -EPROTONOSUPPORT: the owner speaks no version that we do;
+ *   -ECONNREFUSED: nobody serves there; -EACCES: the socket's mode, or the
+ *   owner's rules, refuse this user; -EPROTONOSUPPORT: the owner speaks no version that we do;
  *   -ETIMEDOUT: the owner did not answer within 5 s; -EPROTO: it answered
- *   nonsense; -EUSERS: it serves as many workers as it may; -ENOMEM.
+ *   nonsense; -EUSERS: it serves as many workers as it may, in all, of this
+ *   user or of this process; -EMFILE: it has no descriptors left; -ENOMEM.
  */
 int
 svm_worker_connect(const char *path, struct svm_worker **worker);
@@ -178,7 +179,8 @@ svm_worker_connect(const char *path, struct svm_worker **worker);
  * @param bond
  *   Out: id of the bond, or NULL.
  * @return
- *   0; -EEXIST: bound already; -EPERM: the owner's kernel check refuses (not
+ *   0; -EEXIST: bound already; -EACCES: the owner's rules, or its
+ *   application, refuse; -EPERM: the owner's kernel check refuses (not
  *   dumpable, Yama, another user); -ENOSPC: no PASID left; -ETIMEDOUT;
  *   -EPIPE: the owner is gone; -EPROTO.
  */

@@ -226,6 +226,70 @@ max_bonds_set(struct svm_dev_conf *conf, const char *value)
 	return number_parse(value, 1, SVM_BONDS_MAX, &conf->max_bonds);
 }
 
+/* Numbers joined by ':', each once. */
+static int
+ids_parse(const char *value, uint32_t *ids, uint32_t *nb)
+{
+	char one[16];
+	uint32_t i;
+
+	for (*nb = 0; *nb != SVM_RULES_MAX; ) {
+		const size_t len = strcspn(value, ":");
+
+		if (len >= sizeof(one))
+			return -EINVAL;
+		memcpy(one, value, len);
+		one[len] = '\0';
+		/* -1 is nobody's. */
+		if (number_parse(one, 0, UINT32_MAX - 1, &ids[*nb]) != 0)
+			return -EINVAL;
+		for (i = 0; i != *nb; i++)
+			if (ids[i] == ids[*nb])
+				return -EINVAL;
+		(*nb)++;
+		if (value[len] == '\0')
+			return 0;
+		value += len + 1;
+	}
+	return -EINVAL;
+}
+
+static int
+uids_set(struct svm_dev_conf *conf, const char *value)
+{
+	return ids_parse(value, conf->rules.uids, &conf->rules.nb_uids);
+}
+
+static int
+gids_set(struct svm_dev_conf *conf, const char *value)
+{
+	return ids_parse(value, conf->rules.gids, &conf->rules.nb_gids);
+}
+
+static int
+max_per_uid_set(struct svm_dev_conf *conf, const char *value)
+{
+	return number_parse(value, 1, SVM_BONDS_MAX, &conf->max_per_uid);
+}
+
+static int
+max_per_pid_set(struct svm_dev_conf *conf, const char *value)
+{
+	return number_parse(value, 1, SVM_BONDS_MAX, &conf->max_per_pid);
+}
+
+static int
+max_queues_set(struct svm_dev_conf *conf, const char *value)
+{
+	return number_parse(value, 1, 64, &conf->max_queues);
+}
+
+static int
+max_rate_set(struct svm_dev_conf *conf, const char *value)
+{
+	return number_parse(value, 10, 1000000, &conf->max_rate);
+}
+
 static const struct devarg devargs[] = {
 	{ "engine", "thread, inline or service", engine_set },
 	{ "engines", "1 to 16", engines_set },
@@ -240,6 +304,12 @@ static const struct devarg devargs[] = {
 	{ "idle_us", "0 to 1000000", idle_set },
 	{ "socket", "a path of at most 107 bytes, or none", socket_set },
 	{ "max_bonds", "1 to 65535", max_bonds_set },
+	{ "uids", "user ids, up to 16 different ones joined by ':'", uids_set },
+	{ "gids", "group ids, up to 16 different ones joined by ':'", gids_set },
+	{ "max_per_uid", "1 to 65535", max_per_uid_set },
+	{ "max_per_pid", "1 to 65535", max_per_pid_set },
+	{ "max_queues", "1 to 64", max_queues_set },
+	{ "max_rate", "10 to 1000000", max_rate_set },
 };
 
 static void
@@ -268,6 +338,9 @@ defaults_set(const char *name, struct svm_dev_conf *conf)
 	conf->depth = 1024;
 	conf->max_bonds = 4096;
 	conf->timeout_us = 1000000;
+	conf->max_per_pid = 4;
+	conf->max_queues = 64;
+	conf->max_rate = 100000;
 	len = snprintf(conf->socket, sizeof(conf->socket), "%s/%s.sock",
 		rte_eal_get_runtime_dir(), name);
 	if (len < 0 || (size_t)len >= sizeof(conf->socket)) {
@@ -355,7 +428,12 @@ svm_devargs_parse(const char *name, const char *args, struct svm_dev_conf *conf)
 	}
 	if (ret == 0)
 		ret = engines_settle(conf);
-	if (ret == 0)
-		notices_log(conf);
-	return ret;
+	if (ret != 0)
+		return ret;
+	/* Where several users may come, none takes all the places. */
+	if (conf->max_per_uid == 0)
+		conf->max_per_uid = conf->rules.nb_gids == 0 && conf->rules.nb_uids < 2 ?
+			conf->max_bonds : (conf->max_bonds + 1) / 2;
+	notices_log(conf);
+	return 0;
 }

@@ -20,7 +20,13 @@
 	"timeout_us=<1000-60000000> " \
 	"idle_us=<0-1000000> " \
 	"socket=<path>|none " \
-	"max_bonds=<1-65535>"
+	"max_bonds=<1-65535> " \
+	"uids=<uid>[:<uid>...] " \
+	"gids=<gid>[:<gid>...] " \
+	"max_per_uid=<1-65535> " \
+	"max_per_pid=<1-65535> " \
+	"max_queues=<1-64> " \
+	"max_rate=<10-1000000>"
 
 /**
  * Fill a device's settings from its devargs, defaults where they are silent.
