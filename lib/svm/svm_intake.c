@@ -65,9 +65,9 @@ check_desc(const struct svm_desc *d)
 	return SVM_ST_OK;
 }
 
-/* Which bond a side means; NULL and OK for the owner's own memory. */
-static struct svm_bond *
-resolve_side(struct svm_engine *e, struct svm_eq *q, struct svm_op *op, uint8_t side,
+/* Any other space than a worker's own: which bond it means, as resolve_side(). */
+static __rte_noinline struct svm_bond *
+resolve_other(struct svm_engine *e, struct svm_eq *q, struct svm_op *op, uint8_t side,
 		uint8_t *status)
 {
 	const uint32_t space = side == SVM_OP_WINDOW_SRC ? op->d.src_space : op->d.dst_space;
@@ -75,8 +75,6 @@ resolve_side(struct svm_engine *e, struct svm_eq *q, struct svm_op *op, uint8_t 
 	const uint32_t id = space & SVM_SPACE_ID_MASK;
 
 	if (svm_eq_is_worker(q)) {
-		if (kind == SVM_SPACE_SELF && id == 0)
-			return svm_use_get(q->uses, q->bonds, q->self_pasid, status);
 		if (kind == SVM_SPACE_WINDOW)
 			return svm_op_window_resolve(e, q, op, side, status);
 	} else if (kind == SVM_SPACE_PASID) {
@@ -87,6 +85,18 @@ resolve_side(struct svm_engine *e, struct svm_eq *q, struct svm_op *op, uint8_t 
 	}
 	*status = SVM_ST_BAD_SPACE;
 	return NULL;
+}
+
+/* Which bond a side means; NULL and OK for the owner's own memory. */
+static inline struct svm_bond *
+resolve_side(struct svm_engine *e, struct svm_eq *q, struct svm_op *op, uint8_t side,
+		uint8_t *status)
+{
+	const uint32_t space = side == SVM_OP_WINDOW_SRC ? op->d.src_space : op->d.dst_space;
+
+	if (likely(space == SVM_SPACE(SVM_SPACE_SELF, 0) && svm_eq_is_worker(q)))
+		return svm_use_get(q->uses, q->bonds, q->self_pasid, status);
+	return resolve_other(e, q, op, side, status);
 }
 
 static uint8_t
