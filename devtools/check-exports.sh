@@ -11,15 +11,16 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bad=0
 
-# declared HEADER PREFIX: the functions that a header declares, without those it inlines itself.
+# declared PREFIX HEADER...: the functions that headers declare, without those they inline themselves.
 declared()
 {
-	local header=$1 text inline
+	local prefix=$1 header text inline
 	shift
-	text=$(${CC:-cc} -E -P -I "$top/lib/svm" -I "$top/kmod/uapi" "$top/$header" | tr '\n\t' '  ')
+	text=$(for header; do printf '#include "%s"\n' "$top/$header"; done |
+		${CC:-cc} -E -P -I "$top/lib/svm" -I "$top/kmod/uapi" - | tr '\n\t' '  ')
 	inline=$(grep -oE 'static inline [^({;]*\(' <<<"$text" | grep -oE '[a-z0-9_]+ ?\($' | tr -d ' (' |
 		sort -u) || true
-	grep -oE "\\b$1[a-z0-9_]+ ?\\(" <<<"$text" | tr -d ' (' | sort -u | comm -23 - <(printf '%s\n' "$inline")
+	grep -oE "\\b${prefix}[a-z0-9_]+ ?\\(" <<<"$text" | tr -d ' (' | sort -u | comm -23 - <(printf '%s\n' "$inline")
 }
 
 # exported LIBRARY NODE: the functions and data that the library gives under a version node.
@@ -39,11 +40,11 @@ each()
 	done
 }
 
-# same_api LIBRARY NODE MAP HEADER PREFIX: the node holds what the header declares.
+# same_api LIBRARY NODE MAP PREFIX HEADER...: the node holds what the headers declare.
 same_api()
 {
-	local library=$1 node=$2 map=$3 header=$4 api given
-	api=$(declared "$header" "$5")
+	local library=$1 node=$2 map=$3 prefix=$4 header=${*:5} api given
+	api=$(declared "$prefix" "${@:5}")
 	given=$(exported "$library" "$node")
 	[ -n "$api" ] || { echo "check-exports: no function found in $header" >&2; bad=1; }
 	each "$(comm -23 <(echo "$api") <(echo "$given"))" \
@@ -65,8 +66,10 @@ no_more()
 
 case ${1-}:$# in
 svm:3)
-	same_api "$2" SVM_0 lib/svm/version.map lib/svm/rte_svm.h rte_svm_
-	each "$(comm -13 <(declared lib/svm/rte_svm_pmd.h svm_) <(exported "$2" SVM_INTERNAL))" \
+	# shellcheck disable=SC2046 # names without a space
+	same_api "$2" SVM_0 lib/svm/version.map rte_svm_ \
+		$(cd "$top" && find lib/svm -name 'rte_svm*.h' ! -name rte_svm_pmd.h | sort)
+	each "$(comm -13 <(declared svm_ lib/svm/rte_svm_pmd.h) <(exported "$2" SVM_INTERNAL))" \
 		"is exported by SVM_INTERNAL in lib/svm/version.map, but is not in lib/svm/rte_svm_pmd.h"
 	no_more "$2" SVM_0 SVM_INTERNAL
 	each "$(comm -13 <(sort <(exported "$2" SVM_0) <(exported "$2" SVM_INTERNAL)) \
@@ -75,7 +78,7 @@ svm:3)
 		"is called by $(basename "$3"), but lib/svm/version.map does not export it"
 	;;
 worker:2)
-	same_api "$2" SVM_WORKER_0 lib/svm_worker/version.map lib/svm_worker/svm_worker.h svm_worker_
+	same_api "$2" SVM_WORKER_0 lib/svm_worker/version.map svm_worker_ lib/svm_worker/svm_worker.h
 	no_more "$2" SVM_WORKER_0
 	;;
 *)

@@ -108,7 +108,10 @@ test_install()
 		"$root/$libdir/librte_svm.so" "$root/$libdir/libsvm_worker.so" \
 		"$root/$libdir/pkgconfig/librte_svm.pc" "$root/$libdir/pkgconfig/libsvm_worker.pc" \
 		"$(plugin)" "$root/bin/dpdk-test-svm"
-	[ "$(find "$root/include" -type f | wc -l)" = 3 ] || die "more headers than the public ones"
+	diff <(find "$top/lib" -name 'rte_svm*.h' ! -name rte_svm_pmd.h -printf '%f\n' \
+			-o -name svm_worker.h -printf '%f\n' | sort) \
+		<(find "$root/include" -type f -printf '%f\n' | sort) ||
+		die "not the public headers, all of them and no other: lib/meson.build"
 }
 
 # DESTDIR moves everything, and nothing is left out or written elsewhere.
@@ -164,6 +167,36 @@ test_svm_copy()
 	run "$out/svm_copy_owner"
 }
 
+# The program that a header shows.
+example()
+{
+	sed -n '/^ \* @code{\.c}$/,/^ \* @endcode$/ { /@code\|@endcode/d; s/^ \* \?//; p }' "$1"
+}
+
+# What the headers show compiles, and works: owner and worker of the two headers meet.
+test_header_examples()
+{
+	local runtime=${XDG_RUNTIME_DIR:-/tmp} owner rc=0
+	[ "$(id -u)" != 0 ] || runtime=/run
+	mkdir -p "$out"
+	example "$root/include/rte_svm.h" >"$out/owner.c"
+	example "$root/include/svm_worker.h" >"$out/worker.c"
+	compile gcc librte_svm owner "$out/owner.c" -Wno-missing-field-initializers
+	compile gcc libsvm_worker worker "$out/worker.c" -Wno-missing-field-initializers
+	run "$out/owner" >"$out/owner.log" 2>&1 &
+	owner=$!
+	for _ in $(seq 100); do
+		[ ! -S "$runtime/dpdk/${prefix:-svminst}/svm0.sock" ] || break
+		sleep 0.1
+	done
+	timeout 20 "$out/worker" "$runtime/dpdk/${prefix:-svminst}/svm0.sock" >"$out/worker.log" || rc=$?
+	[ "$rc" = 0 ] || kill "$owner"
+	wait "$owner" || rc=$?
+	cat "$out/owner.log" "$out/worker.log"
+	[ "$rc" = 0 ] && grep -qx 'OK, 64 bytes' "$out/owner.log" &&
+		grep -qx 'OK: hello, from the owner' "$out/worker.log"
+}
+
 test_one_instance()
 {
 	compile gcc librte_svm one_instance "$top/app/test-package/one_instance.c" -D_GNU_SOURCE
@@ -186,7 +219,7 @@ test_dpdk_test_svm()
 }
 
 tests="install destdir exports runpath headers_gcc headers_clang worker_without_dpdk svm_copy
-	one_instance eal_alone dpdk_test_svm"
+	header_examples one_instance eal_alone dpdk_test_svm"
 name=${1-}
 if [ "$name" = list ]; then
 	# shellcheck disable=SC2086 # a list of words

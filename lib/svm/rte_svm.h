@@ -9,17 +9,70 @@
  * and the engine copies, fills and compares at the workers' own virtual
  * addresses: malloc, stack, anything, with no registration.
  *
- * @code
- *   --vdev svm0                        the device appears (a dmadev, too)
- *   rte_svm_get_dev_id("svm0")
- *   rte_svm_start(dev)                 or rte_dma_start() on the dmadev
- *   rte_svm_bind(dev, pid, &bond)      B's address space gets a PASID
- *   rte_svm_queue_create(dev, 256, &q)
- *   rte_svm_submit(q, ops, n)          hot path: no lock, no allocation
- *   rte_svm_poll(q, results, n)        completions, in submission order
- *   rte_svm_queue_destroy(q)
- *   rte_svm_unbind(dev, bond)          waits for what is in flight
+ * A whole owner. It is linked with `pkg-config --libs librte_svm`, takes EAL's
+ * arguments, `--vdev svm0` among them (and `-d librte_dma_svm.so` where that is
+ * not installed in EAL's folder), and writes into the first worker that comes:
+ *
+ * @code{.c}
+ * #include <stdio.h>
+ * #include <rte_eal.h>
+ * #include <rte_svm.h>
+ *
+ * int main(int argc, char **argv)
+ * {
+ *     static const char text[64] = "hello, from the owner";
+ *     struct rte_svm_op ops[2] = { { .op = RTE_SVM_OP_COPY }, { .op = RTE_SVM_OP_FILL } };
+ *     struct rte_svm_result results[2];
+ *     struct rte_svm_bond_info worker;
+ *     struct rte_svm_queue *queue;
+ *     uint64_t bond;
+ *     int dev, n;
+ *
+ *     if (rte_eal_init(argc, argv) < 0)
+ *         return 1;
+ *     dev = rte_svm_get_dev_id("svm0");
+ *     if (dev < 0 || rte_svm_start(dev) != 0 || rte_svm_queue_create(dev, 32, &queue) != 0)
+ *         return 1;
+ *     while (rte_svm_bond_list(dev, &bond, 1) < 1)
+ *         ;                             // the worker asks; or rte_svm_bind(dev, pid, &bond)
+ *     if (rte_svm_bond_info_get(dev, bond, &worker) != 0)
+ *         return 1;
+ *     ops[0].src_bond = RTE_SVM_OWNER;
+ *     ops[0].src = (uintptr_t)text;
+ *     ops[0].dst_bond = ops[1].dst_bond = bond;
+ *     ops[0].dst = worker.user;         // an address in the worker, which it gave at bind
+ *     ops[0].len = sizeof(text);
+ *     ops[1].dst = worker.user + 64;    // one byte that says: the text is there
+ *     ops[1].len = 1;
+ *     ops[1].pattern = 1;
+ *     ops[1].flags = RTE_SVM_OP_F_FENCE;
+ *     if (rte_svm_submit(queue, ops, 2) != 2)
+ *         return 1;
+ *     for (n = 0; n < 2; )
+ *         n += rte_svm_poll(queue, results + n, 2 - n);
+ *     printf("%s, %u bytes\n", rte_svm_status_name(results[0].status), results[0].done);
+ *     while (rte_svm_bond_list(dev, &bond, 1) > 0)
+ *         ;                             // until the worker has left
+ *     rte_svm_queue_destroy(queue);
+ *     rte_svm_stop(dev);
+ *     return rte_eal_cleanup();
+ * }
  * @endcode
+ *
+ * Workers. A process that uses libsvm_worker connects to the device's socket
+ * (rte_svm_info_get()), binds itself, and shows up in rte_svm_bond_list() with
+ * its pid and a value of its choice, mostly an address. Any other process is
+ * bound by rte_svm_bind(), and knows nothing of it. A bond ends by
+ * rte_svm_unbind(), and with its process or connection.
+ *
+ * Operations. What a worker says, the addresses too, is only as good as the
+ * worker: never follow a pointer of its, give it to the device. Memory named by
+ * an operation stays until its result. Results come in submission order, but
+ * operations may run in any order, unless #RTE_SVM_OP_F_FENCE keeps one back. A
+ * flag written by a fenced operation, or by one submitted after the result of the
+ * data, is seen by a worker that loads it with acquire after the data.
+ *
+ * Fault records and counters are in rte_svm_stats.h, which this file includes.
  *
  * The same engine stands behind the dmadev of the same name; there,
  * rte_svm_vchan_attach() says which bonds a vchan moves data between. Workers
@@ -78,6 +131,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "rte_svm_stats.h"
 #include "rte_svm_window.h"
 
 #ifdef __cplusplus
@@ -86,8 +140,8 @@ extern "C" {
 
 /** The owner itself, wherever a bond is named. */
 #define RTE_SVM_OWNER		UINT64_C(0)
-#define RTE_SVM_NAME_LEN	64
-#define RTE_SVM_PATH_LEN	108
+#define RTE_SVM_NAME_LEN	64	/**< bytes of a device's name */
+#define RTE_SVM_PATH_LEN	108	/**< bytes of a socket's path */
 /** Segments in one scatter-gather operation. */
 #define RTE_SVM_SG_MAX		16
 /** Bytes in one operation, or in one segment. */
@@ -115,46 +169,46 @@ enum rte_svm_tier {
 
 /** What rte_svm_info_get() tells. */
 struct rte_svm_info {
-	char name[RTE_SVM_NAME_LEN];
+	char name[RTE_SVM_NAME_LEN];	/**< of the vdev, "svm0" */
 	char socket[RTE_SVM_PATH_LEN];	/**< where workers connect; "" for none */
-	enum rte_svm_engine engine;
-	enum rte_svm_cma cma;
+	enum rte_svm_engine engine;	/**< devarg `engine` */
+	enum rte_svm_cma cma;		/**< devarg `cma` */
 	int16_t dma_dev_id;		/**< the dmadev of the same name, -1 for none */
 	int numa_node;			/**< of its memory and threads; -1: any */
 	uint32_t engines;		/**< that share the workers' queues */
-	uint32_t max_bonds;
+	uint32_t max_bonds;		/**< bonds at a time */
 	uint32_t nb_bonds;		/**< bonds that exist now */
 	uint32_t depth;			/**< slots of a worker's queue at the most */
 	uint32_t timeout_us;		/**< bound of one access to foreign memory */
 	uint32_t idle_us;		/**< the engine sleeps after this; 0 for never */
-	uint8_t started;
+	uint8_t started;		/**< 1: the engine runs */
 };
 
 /** Life of a bond. */
 enum rte_svm_bond_state {
-	RTE_SVM_BOND_ACTIVE,
+	RTE_SVM_BOND_ACTIVE,	/**< operations may name it */
 	RTE_SVM_BOND_DRAINING,	/**< no new work; what is in flight ends */
 	RTE_SVM_BOND_DEAD,	/**< the worker exited or called exec */
 };
 
 /** What rte_svm_bond_info_get() tells. */
 struct rte_svm_bond_info {
-	uint64_t bond;
+	uint64_t bond;		/**< its id */
 	uint64_t user;		/**< value the worker gave at bind, 0 otherwise; not checked */
 	uint64_t ops;		/**< operations that named this bond and ended */
 	uint64_t bytes_in;	/**< bytes written into the worker */
 	uint64_t bytes_out;	/**< bytes read out of the worker */
 	uint64_t faults;	/**< operations that ended in a page fault here */
-	uint32_t pasid;
-	pid_t pid;
-	enum rte_svm_bond_state state;
-	enum rte_svm_tier tier;
+	uint32_t pasid;		/**< tag of the address space, for a dmadev port */
+	pid_t pid;		/**< process that it was bound for */
+	enum rte_svm_bond_state state;	/**< where it is in its life */
+	enum rte_svm_tier tier;	/**< how its memory is reached */
 	uint8_t by_socket;	/**< 1: the worker asked for it, 0: rte_svm_bind() */
 };
 
 /** Operations. */
 enum rte_svm_opcode {
-	RTE_SVM_OP_NOP = 0,
+	RTE_SVM_OP_NOP = 0,		/**< nothing, but completes in its turn */
 	RTE_SVM_OP_COPY = 1,		/**< src -> dst */
 	RTE_SVM_OP_COPY_SG = 2,		/**< segs[0..nb_segs), one result for all */
 	RTE_SVM_OP_FILL = 3,		/**< pattern, every 8 bytes -> dst */
@@ -167,33 +221,33 @@ enum rte_svm_opcode {
 
 /** One piece of RTE_SVM_OP_COPY_SG. */
 struct rte_svm_seg {
-	uint64_t src;
-	uint64_t dst;
+	uint64_t src;		/**< address in the operation's src_bond */
+	uint64_t dst;		/**< address in its dst_bond */
 	uint32_t len;		/**< bytes, 1 to RTE_SVM_LEN_MAX */
 };
 
 /** One operation for rte_svm_submit(). Fields it does not use are ignored. */
 struct rte_svm_op {
-	enum rte_svm_opcode op;
+	enum rte_svm_opcode op;	/**< what to do */
 	uint32_t flags;		/**< RTE_SVM_OP_F_* */
 	uint64_t src;		/**< address in src_bond */
 	uint64_t dst;		/**< address in dst_bond */
 	uint64_t src_bond;	/**< RTE_SVM_OWNER, or a bond */
-	uint64_t dst_bond;
+	uint64_t dst_bond;	/**< likewise */
 	uint32_t len;		/**< bytes, 1 to RTE_SVM_LEN_MAX */
 	uint32_t nb_segs;	/**< 1 to RTE_SVM_SG_MAX */
 	const struct rte_svm_seg *segs;	/**< read during the call only */
-	uint64_t pattern;
+	uint64_t pattern;	/**< FILL and COMPARE_PATTERN, in memory order */
 	uint64_t cookie;	/**< comes back in the result and in fault records */
 };
 
 /** How an operation ended. */
 enum rte_svm_status {
-	RTE_SVM_ST_OK = 0,
+	RTE_SVM_ST_OK = 0,		/**< all of it is done */
 	RTE_SVM_ST_PAGE_FAULT = 1,	/**< fault_addr does not resolve */
 	RTE_SVM_ST_MISMATCH = 2,	/**< compare: differs at src address fault_addr */
-	RTE_SVM_ST_BAD_OP = 3,
-	RTE_SVM_ST_BAD_DESC = 4,
+	RTE_SVM_ST_BAD_OP = 3,		/**< no such opcode */
+	RTE_SVM_ST_BAD_DESC = 4,	/**< an unknown flag */
 	RTE_SVM_ST_BAD_LEN = 5,		/**< 0, too long, it wraps, or leaves its window */
 	RTE_SVM_ST_BAD_SPACE = 6,	/**< no such bond or window, or no right to it */
 	RTE_SVM_ST_BOND_DEAD = 7,	/**< the process exited, called exec, or was unbound */
@@ -201,47 +255,22 @@ enum rte_svm_status {
 	/** The memory did not answer in timeout_us; `done` counts what is known. */
 	RTE_SVM_ST_TIMEOUT = 9,
 	RTE_SVM_ST_ABORTED = 10,	/**< the device stopped first */
-	RTE_SVM_ST_NO_MEMORY = 11,
+	RTE_SVM_ST_NO_MEMORY = 11,	/**< the engine ran out of it */
 };
 
 /** One completion. */
 struct rte_svm_result {
-	uint64_t cookie;
+	uint64_t cookie;	/**< of the operation */
 	/**
 	 * First address not done; 0 when OK, and when no address is to blame:
 	 * the bond or the queue ended.
 	 */
 	uint64_t fault_addr;
 	uint32_t done;		/**< bytes done, exact; compare: bytes equal */
-	enum rte_svm_status status;
+	enum rte_svm_status status;	/**< how it ended */
 };
 
-/** An unrecoverable fault, as rte_svm_fault_poll() reports it. */
-struct rte_svm_fault {
-	uint64_t bond;		/**< bond of the address; RTE_SVM_OWNER for the owner's */
-	uint64_t addr;
-	uint64_t cookie;	/**< of the operation */
-	uint32_t pasid;
-	uint8_t write;		/**< 1: a store */
-	uint8_t status;		/**< enum rte_svm_status */
-};
-
-/** Counters of a device, since it was made or reset. */
-struct rte_svm_stats {
-	uint64_t ops;		/**< operations completed, whatever the status */
-	uint64_t errors;	/**< of these, not RTE_SVM_ST_OK */
-	uint64_t bytes;		/**< bytes copied and filled */
-	uint64_t moves;		/**< pieces moved: 1 for a plain copy, n for n segments */
-	uint64_t faults;	/**< fault records posted */
-	uint64_t faults_lost;	/**< of these, dropped because nobody polled */
-	uint64_t timeouts;
-	uint64_t cma_batches;	/**< groups handed to a lane, or run inline */
-	uint64_t cma_calls;	/**< process_vm_* calls made */
-	uint64_t cma_pieces;	/**< pieces these calls carried */
-	uint64_t lanes_made;
-	uint64_t lanes_killed;	/**< because they did not come back in time */
-};
-
+/** A queue of the owner's, made by rte_svm_queue_create(). */
 struct rte_svm_queue;
 
 /** Number of devices in this process. Any thread. */
@@ -447,24 +476,6 @@ rte_svm_poll(struct rte_svm_queue *queue, struct rte_svm_result *results, uint32
  */
 int
 rte_svm_progress(uint16_t dev_id);
-
-/**
- * Take fault records, oldest first. Never waits; one thread at a time.
- * Records are dropped, and counted, when 1,024 are waiting.
- *
- * @return
- *   How many records were stored, 0 to n; -ENODEV.
- */
-int
-rte_svm_fault_poll(uint16_t dev_id, struct rte_svm_fault *faults, uint32_t n);
-
-/** Counters of a device. Any thread. @return 0, -ENODEV, -EINVAL. */
-int
-rte_svm_stats_get(uint16_t dev_id, struct rte_svm_stats *stats);
-
-/** Set the counters of a device to 0. Any thread. @return 0, -ENODEV. */
-int
-rte_svm_stats_reset(uint16_t dev_id);
 
 /** Name of a status, "PAGE_FAULT"; "?" for an unknown one. Never NULL. */
 const char *

@@ -10,20 +10,65 @@
  * owner's or another worker's memory that the owner has granted to it, named by
  * an id and an offset (svm_worker_window_list()).
  *
- * @code
- *   struct svm_worker *w;
- *   struct svm_worker_queue *q;
+ * A whole worker, linked with `pkg-config --libs libsvm_worker`. It offers the
+ * owner a buffer, waits until something is in it (that owner stands in
+ * rte_svm.h), and has the device copy it:
  *
- *   svm_worker_connect("/run/dpdk/rte/svm0.sock", &w);
- *   svm_worker_bind(w, (uintptr_t)&my_block, NULL);
- *   svm_worker_queue_create(w, 256, 0, &q);
- *   svm_worker_submit(q, ops, n);
- *   svm_worker_wait(q, results, n, timeout_us);
- *   svm_worker_disconnect(w);
+ * @code{.c}
+ * #include <stdio.h>
+ * #include <svm_worker.h>
+ *
+ * static struct { char text[64]; char full; } inbox;
+ *
+ * int main(int argc, char **argv)
+ * {
+ *     static char copied[64];
+ *     struct svm_worker_op op = { .op = SVM_WORKER_COPY };
+ *     struct svm_worker_result result;
+ *     struct svm_worker_queue *queue;
+ *     struct svm_worker *worker;
+ *
+ *     if (argc != 2 || svm_worker_connect(argv[1], &worker) != 0)
+ *         return 1;                     // argv[1] is the owner's socket
+ *     if (svm_worker_bind(worker, (uintptr_t)&inbox, NULL) != 0 ||
+ *             svm_worker_queue_create(worker, 32, 0, &queue) != 0)
+ *         return 1;
+ *     while (__atomic_load_n(&inbox.full, __ATOMIC_ACQUIRE) == 0)
+ *         ;                             // the owner's device writes both
+ *     op.src = inbox.text;
+ *     op.dst = copied;
+ *     op.len = sizeof(copied);
+ *     if (svm_worker_submit(queue, &op, 1) != 1 ||
+ *             svm_worker_wait(queue, &result, 1, 1000000) != 1)
+ *         return 1;
+ *     printf("%s: %s\n", svm_worker_status_name(result.status), copied);
+ *     svm_worker_disconnect(worker);    // the bond and the queue end, too
+ *     return result.status != SVM_WORKER_ST_OK;
+ * }
  * @endcode
  *
- * Functions return 0 or a count, and -errno. Connection functions: one thread
- * at a time for each connection. A queue made without
+ * Functions return 0 or a count, and -errno:
+ *
+ * | errno           | means                                                    |
+ * |-----------------|----------------------------------------------------------|
+ * | -EINVAL         | an argument out of its range                             |
+ * | -ENOENT         | nobody serves the socket; not bound                      |
+ * | -ECONNREFUSED   | nobody serves the socket                                 |
+ * | -EACCES         | the socket's mode refuses this user                      |
+ * | -EPERM          | the owner's kernel check refuses this process            |
+ * | -EEXIST         | bound already                                            |
+ * | -EUSERS         | the owner serves as many workers as it may               |
+ * | -ENOSPC         | no PASID or queue is left                                |
+ * | -EBUSY          | queues exist, or something in flight could not be ended  |
+ * | -ENOMEM         | no memory                                                |
+ * | -ETIMEDOUT      | the owner, or the work, took too long                    |
+ * | -EPIPE          | the owner is gone                                        |
+ * | -ESHUTDOWN      | the owner closed the queue                               |
+ * | -EIO            | the owner gave the queue up                              |
+ * | -EPROTO         | the owner answered nonsense                              |
+ * | -EPROTONOSUPPORT | no version of the protocol in common                    |
+ *
+ * Connection functions: one thread at a time for each connection. A queue made without
  * SVM_WORKER_MULTI_PRODUCER belongs to one thread at a time; with it any
  * thread may submit, and one at a time polls.
  *
@@ -40,7 +85,9 @@
 extern "C" {
 #endif
 
+/** A connection to an owner, made by svm_worker_connect(). */
 struct svm_worker;
+/** A queue of this worker's, made by svm_worker_queue_create(). */
 struct svm_worker_queue;
 
 /** What svm_worker_info_get() tells. */
@@ -54,8 +101,9 @@ struct svm_worker_info {
 /** Several threads submit to the queue. */
 #define SVM_WORKER_MULTI_PRODUCER	0x1u
 
+/** Operations. */
 enum svm_worker_opcode {
-	SVM_WORKER_NOP = 0,
+	SVM_WORKER_NOP = 0,		/**< nothing, but completes in its turn */
 	SVM_WORKER_COPY = 1,		/**< src -> dst; the ranges must not overlap */
 	SVM_WORKER_COPY_SG = 2,		/**< segs[0..nb_segs) */
 	SVM_WORKER_FILL = 3,		/**< pattern, every 8 bytes -> dst */
@@ -86,11 +134,11 @@ struct svm_worker_window {
 /** One piece of SVM_WORKER_COPY_SG; all its pieces are in the windows of the operation. */
 struct svm_worker_seg {
 	union {
-		const void *src;
+		const void *src;	/**< read from here */
 		uint64_t src_off;	/**< with src_window */
 	};
 	union {
-		void *dst;
+		void *dst;		/**< written here */
 		uint64_t dst_off;	/**< with dst_window */
 	};
 	uint32_t len;		/**< bytes, 1 to 1 GiB */
@@ -107,7 +155,7 @@ struct svm_worker_seg {
  * ends an operation that is under way as BAD_SPACE, with what it has done.
  */
 struct svm_worker_op {
-	enum svm_worker_opcode op;
+	enum svm_worker_opcode op;	/**< what to do */
 	uint32_t flags;		/**< SVM_WORKER_FENCE */
 	union {
 		const void *src;	/**< address, when src_window is 0 */
@@ -118,35 +166,36 @@ struct svm_worker_op {
 		uint64_t dst_off;	/**< offset in dst_window */
 	};
 	uint32_t src_window;	/**< id of a window; 0: this process's own memory */
-	uint32_t dst_window;
+	uint32_t dst_window;	/**< likewise */
 	uint32_t len;		/**< bytes, 1 to 1 GiB */
 	uint32_t nb_segs;	/**< 1 to SVM_WORKER_SG_MAX */
 	const struct svm_worker_seg *segs;	/**< read during the call only */
-	uint64_t pattern;
+	uint64_t pattern;	/**< FILL and COMPARE_PATTERN, in memory order */
 	uint64_t cookie;	/**< comes back in the result */
 };
 
 /** How an operation ended; the owner's enum rte_svm_status has the same values. */
 enum svm_worker_status {
-	SVM_WORKER_ST_OK = 0,
-	SVM_WORKER_ST_PAGE_FAULT = 1,
-	SVM_WORKER_ST_MISMATCH = 2,
-	SVM_WORKER_ST_BAD_OP = 3,
-	SVM_WORKER_ST_BAD_DESC = 4,
+	SVM_WORKER_ST_OK = 0,		/**< all of it is done */
+	SVM_WORKER_ST_PAGE_FAULT = 1,	/**< fault_addr does not resolve */
+	SVM_WORKER_ST_MISMATCH = 2,	/**< compare: differs at src address fault_addr */
+	SVM_WORKER_ST_BAD_OP = 3,	/**< no such opcode */
+	SVM_WORKER_ST_BAD_DESC = 4,	/**< an unknown flag */
 	SVM_WORKER_ST_BAD_LEN = 5,	/**< 0, too long, it wraps, or leaves its window */
 	SVM_WORKER_ST_BAD_SPACE = 6,	/**< no such window, or no right to it */
-	SVM_WORKER_ST_BOND_DEAD = 7,
-	SVM_WORKER_ST_DENIED = 8,
-	SVM_WORKER_ST_TIMEOUT = 9,
-	SVM_WORKER_ST_ABORTED = 10,
-	SVM_WORKER_ST_NO_MEMORY = 11,
+	SVM_WORKER_ST_BOND_DEAD = 7,	/**< the owner ended the bond */
+	SVM_WORKER_ST_DENIED = 8,	/**< the kernel refused the access */
+	SVM_WORKER_ST_TIMEOUT = 9,	/**< the memory did not answer in time */
+	SVM_WORKER_ST_ABORTED = 10,	/**< the owner stopped first */
+	SVM_WORKER_ST_NO_MEMORY = 11,	/**< the engine ran out of it */
 };
 
+/** One completion. */
 struct svm_worker_result {
-	uint64_t cookie;
+	uint64_t cookie;	/**< of the operation */
 	uint64_t fault_addr;	/**< first address or offset not done, 0 when OK */
 	uint32_t done;		/**< bytes done, exact; compare: bytes equal */
-	enum svm_worker_status status;
+	enum svm_worker_status status;	/**< how it ended */
 };
 
 /**
