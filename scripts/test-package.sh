@@ -100,14 +100,15 @@ test_headers_clang()
 test_install()
 {
 	rm -rf "$root" "$out" "$base/dest"
-	build_tree "$top" "$base" --prefix="$root" --libdir="$libdir"
+	build_tree "$top" "$base" --prefix="$root" --libdir="$libdir" -Ddoc=true
 	meson install -C "$base" --no-rebuild --quiet
 	want "$root/include/rte_svm.h" "$root/include/rte_svm_window.h" \
 		"$root/include/svm_worker.h" \
 		"$root/$libdir/librte_svm.so.0" "$root/$libdir/libsvm_worker.so.0" \
 		"$root/$libdir/librte_svm.so" "$root/$libdir/libsvm_worker.so" \
 		"$root/$libdir/pkgconfig/librte_svm.pc" "$root/$libdir/pkgconfig/libsvm_worker.pc" \
-		"$(plugin)" "$root/bin/dpdk-test-svm"
+		"$(plugin)" "$root/bin/dpdk-test-svm" "$root/share/man/man1/dpdk-test-svm.1" \
+		"$root/share/man/man3/rte_svm_submit.3" "$root/share/doc/dpdk-svm/html/index.html"
 	diff <(find "$top/lib" -name 'rte_svm*.h' ! -name rte_svm_pmd.h -printf '%f\n' \
 			-o -name svm_worker.h -printf '%f\n' | sort) \
 		<(find "$root/include" -type f -printf '%f\n' | sort) ||
@@ -197,6 +198,26 @@ test_header_examples()
 		grep -qx 'OK: hello, from the owner' "$out/worker.log"
 }
 
+# The reference has no warning, and says which one there is; the manual has a page for each function.
+test_reference()
+{
+	local name
+	ninja -C "$base" doc
+	want "$base/doc/html/index.html" "$base/doc/html/svm_copy.html" "$base/doc/html/rte__svm_8h.html" \
+		"$base/doc/html/svm__worker_8h.html"
+	for name in $(nm -D --defined-only "$root/$libdir/librte_svm.so" "$root/$libdir/libsvm_worker.so" |
+			grep -oE '(rte_svm|svm_worker)_[a-z_]+@' | tr -d @); do
+		want "$base/doc/man/man3/$name.3"
+	done
+	# Twice: the copy lacks a comment.
+	mkdir -p "$out/lib"
+	sed '/Number of devices in this process/d' "$top/lib/svm/rte_svm.h" >"$out/lib/rte_svm.h"
+	! bash "$top/devtools/doxygen.sh" doxygen "$base/doc/Doxyfile.man" "$out/man" "$out/lib/rte_svm.h" \
+			2>"$out/doxygen.log" ||
+		die "a function without a comment is no error"
+	grep -q 'rte_svm_dev_count.* is not documented' "$out/doxygen.log"
+}
+
 test_one_instance()
 {
 	compile gcc librte_svm one_instance "$top/app/test-package/one_instance.c" -D_GNU_SOURCE
@@ -219,7 +240,7 @@ test_dpdk_test_svm()
 }
 
 tests="install destdir exports runpath headers_gcc headers_clang worker_without_dpdk svm_copy
-	header_examples one_instance eal_alone dpdk_test_svm"
+	header_examples reference one_instance eal_alone dpdk_test_svm"
 name=${1-}
 if [ "$name" = list ]; then
 	# shellcheck disable=SC2086 # a list of words
