@@ -157,7 +157,7 @@ test_worker_without_dpdk()
 	esac
 	compile gcc libsvm_worker svm_copy_worker "$top/examples/svm_copy_worker.c" -std=gnu11
 	! ldd "$out/svm_copy_worker" | grep -E 'rte_|not found' || die "a worker is linked with DPDK"
-	ldd "$out/svm_copy_worker" | grep -qF "$root/$libdir/libsvm_worker.so.0"
+	ldd "$out/svm_copy_worker" | grep -F "$root/$libdir/libsvm_worker.so.0"
 }
 
 # Owner and worker, built outside the tree, meet.
