@@ -72,7 +72,7 @@ struct rte_svm_window_conf {
 /** What rte_svm_window_info_get() tells. */
 struct rte_svm_window_info {
 	struct rte_svm_window_conf conf;	/**< as it was granted */
-	uint32_t window;
+	uint32_t window;	/**< its id */
 	uint8_t closed;		/**< 1: revoked, but something in flight uses it yet */
 };
 
