@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # scripts/test.sh [--fast]: set up the machine, build, and run all the tests.
-# --fast leaves out the demo, the Debian packages, the sanitizer builds and the clang build. Logs: build/test-logs.
+# --fast leaves out the virtual machine, the demo, the Debian packages, the sanitizer builds and the
+# clang build. Logs: build/test-logs.
 # The last line is "N passed, N failed[, N skipped]": each step counts, and each unit test. A skip
 # that app/test-svm/skips.txt does not name counts as a failure.
 set -uo pipefail
@@ -171,12 +172,20 @@ export -f check_products
 # COMMAND, each test counted.
 units()
 {
-	local name=$1 limit=$2 build=$3 rc=0 line p f s test reason listed=0
+	local name=$1 limit=$2 build=$3
 	shift 3
-	start "$name"
 	# shellcheck disable=SC2086 # words
-	limited "$limit" "$@" "$build/app/dpdk-test-svm" --no-huge -m 256 -l "$cpus" --no-pci \
-		--file-prefix "$prefix" -d "$build/drivers/librte_dma_svm.so" -- unit ${suites-} || rc=$?
+	counted "$name" "$limit" "$@" "$build/app/dpdk-test-svm" --no-huge -m 256 -l "$cpus" --no-pci \
+		--file-prefix "$prefix" -d "$build/drivers/librte_dma_svm.so" -- unit ${suites-}
+}
+
+# counted NAME SECONDS COMMAND...: a program whose last line has the counts of its tests.
+counted()
+{
+	local name=$1 limit=$2 rc=0 line p f s test reason listed=0
+	shift 2
+	start "$name"
+	limited "$limit" "$@" || rc=$?
 	line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
 	if [ -z "$line" ]; then
 		fail "exit status $rc, and no line with the counts"
@@ -328,6 +337,7 @@ if [ -z "$fast" ]; then
 		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf ring --csv -
 	step "perf scale writes its CSV" 300 perf_scale_ok build/app/dpdk-test-svm --no-huge -m 256 \
 		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf scale --bonds 64 --csv -
+	counted "kmod in a virtual machine (Debian's 6.1)" 1200 bash devtools/vm.sh debian-6.1 kmod
 	step "svm_pipeline on real packets (demo.sh)" 300 anything bash scripts/demo.sh
 	while read -r name; do
 		step "Debian packages: $name" 900 anything bash scripts/test-debian.sh "$name"
