@@ -19,6 +19,7 @@ ring-completion|ring|lib/svm/svm_ring.h|__ATOMIC_RELEASE); /* C2 */
 ring-reaped|threads|lib/svm/svm_ring.h|__ATOMIC_RELEASE); /* P3 */
 bond-put|threads|lib/svm/svm_bond.h|__atomic_fetch_sub(&bond->ops, 1, __ATOMIC_RELEASE);
 queue-closed|threads|lib/svm/svm_engine.c|__atomic_store_n(&q->life, SVM_EQ_CLOSED, __ATOMIC_RELEASE);
+queue-posted|wakeup|lib/svm/svm_engine.c|__atomic_store_n(&q->post, SVM_POST_NONE, __ATOMIC_RELEASE);
 fault-record|threads|lib/svm/svm_fault.c|__ATOMIC_RELEASE); /* F1 */
 '
 
@@ -66,7 +67,7 @@ if [ ! -f "$build/build.ninja" ]; then
 		{ tail -n 20 "$log"; die "meson failed"; }
 fi
 compile "the unchanged source"
-for suite in ring threads; do
+for suite in ring threads wakeup; do
 	if found "$suite" || [ "$rc" != 0 ]; then
 		die "suite $suite of the unchanged source: exit status $rc; log: $log"
 	fi

@@ -206,9 +206,10 @@ eq_attend(struct svm_engine *e, struct svm_eq *q)
 {
 	const bool new = !q->attached;
 
-	/* Full: what is looked at from here on is what whoever finds the queue
+	/* Release: its link has been read; pairs with svm_engine_post(), which writes it.
+	 * Full: what is looked at from here on is what whoever finds the queue
 	 * posted still had stored before; pairs with the fence in svm_engine_post(). */
-	__atomic_store_n(&q->post, SVM_POST_NONE, __ATOMIC_RELAXED);
+	__atomic_store_n(&q->post, SVM_POST_NONE, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	q->attached = true;
 	/* Acquire: pairs with the exchange in svm_engine_detach(). */
@@ -322,11 +323,11 @@ svm_engine_post(struct svm_eq *q)
 	/*
 	 * Full: why the queue is posted was stored before. Where it is posted
 	 * already, the engine has yet to take it off, and looks after that: pairs
-	 * with the fence in eq_attend().
+	 * with the fence in eq_attend(). Acquire: with its store, for the link below.
 	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!__atomic_compare_exchange_n(&q->post, &none, SVM_POST_SENT, false,
-			__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return;
 	/* Relaxed: the exchange below checks it. */
 	q->next_post = __atomic_load_n(&e->posted, __ATOMIC_RELAXED);
