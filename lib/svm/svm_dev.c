@@ -181,7 +181,8 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 
 	/* Not in a constructor: ours could run before EAL's own. */
 	ret = rte_log_register_type_and_pick_level("lib.svm", RTE_LOG_NOTICE);
-	if (ret >= 0)
+	/* Once: threads of other devices read it. */
+	if (ret >= 0 && ret != svm_logtype)
 		svm_logtype = ret;
 	d = calloc(1, sizeof(*d));
 	if (d == NULL)
