@@ -160,6 +160,16 @@ fx_idle(struct fx *f);
 unsigned int
 fx_count_fds(void);
 
+/**
+ * A number or a pointer that belongs to another thread, as it stands now. For a
+ * look at what is private to an engine or the server; a thread sanitizer does
+ * not see it.
+ */
+uint64_t
+fx_peek_at(const void *at, size_t len);
+
+#define fx_peek(field)	fx_peek_at(&(field), sizeof(field))
+
 /* ---- workers ---- */
 
 /** Start a worker process. */

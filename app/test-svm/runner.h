@@ -17,7 +17,7 @@
 void
 test_skip(const char *reason);
 
-/** Give the running test another bound than the runner's 60 s. */
+/** Give the running test another bound than the runner's. */
 void
 test_timeout(unsigned int seconds);
 

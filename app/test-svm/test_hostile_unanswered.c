@@ -313,8 +313,7 @@ test_hostile_unanswered_late_have_a_share(void)
 		uint32_t n = 0;
 
 		for (k = 0; k < set->max; k++)
-			n += __atomic_load_n(&set->batch[k].state, __ATOMIC_RELAXED) !=
-				SVM_BATCH_FREE;
+			n += fx_peek(set->batch[k].state) != SVM_BATCH_FREE;
 		most = RTE_MAX(most, n);
 		usleep(1000);
 	}

@@ -22,7 +22,7 @@ polled(struct fx *f)
 {
 	const struct svm_dev *dev = fx_dev(f);
 
-	return __atomic_load_n(&dev->engines[0]->nb_active, __ATOMIC_RELAXED);
+	return fx_peek(dev->engines[0]->nb_active);
 }
 
 static void

@@ -77,9 +77,9 @@ test_numa_worker_queue_is_on_the_node(void)
 		return;
 	w = fx_joined(f);
 	fx_do(w, WK_QUEUE, 32, 0);
-	eq = TAILQ_FIRST(&fx_dev(f)->fill.queues);
+	eq = (struct svm_eq *)(uintptr_t)fx_peek(TAILQ_FIRST(&fx_dev(f)->fill.queues));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(eq);
-	expect_on_node(eq->mem, 0);
+	expect_on_node((void *)(uintptr_t)fx_peek(eq->mem), 0);
 }
 
 static void
