@@ -150,11 +150,47 @@ test_wakeup_late_work_keeps_the_engine_awake(void)
 	wake_submit(&w);
 	TEST_EQUAL(w.rings, 0);
 	/* Would not come back. */
-	svm_engine_sleep(w.engine);
+	svm_engine_sleep(w.engine, &w.stop);
 	TEST_EQUAL(w.engine->nb_active, 1);
 	CU_ASSERT(!wake_told_to_ring(&w));
 	svm_engine_turn(w.engine);
 	CU_ASSERT(wake_completes(&w));
+	wake_close(&w);
+}
+
+static void *
+sleep_main(void *arg)
+{
+	struct wake *w = arg;
+
+	if (svm_engine_try_acquire(w->engine)) {
+		svm_engine_sleep(w->engine, &w->stop);
+		svm_engine_release(w->engine);
+	}
+	__atomic_store_n(&w->runs, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Stopped after its runner looked, and the turn since has answered the call for attention. */
+static void
+test_wakeup_stop_whose_call_is_answered_keeps_it_awake(void)
+{
+	const uint64_t end = child_now_ms() + CHILD_BOUND_MS;
+	pthread_t thread;
+	struct wake w;
+
+	wake_open(&w, false);
+	w.stop = 1;
+	svm_engine_ask(w.engine);
+	svm_engine_turn(w.engine);
+	TEST_EQUAL(w.engine->attention, 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, sleep_main, &w), 0);
+	while (!__atomic_load_n(&w.runs, __ATOMIC_ACQUIRE) && child_now_ms() < end)
+		sched_yield();
+	CU_ASSERT(__atomic_load_n(&w.runs, __ATOMIC_ACQUIRE));
+	svm_engine_ask(w.engine);
+	pthread_join(thread, NULL);
+	w.runs = false;
 	wake_close(&w);
 }
 
@@ -355,6 +391,7 @@ test_wakeup_suite(void)
 		T(test_wakeup_flag_set_by_worker_changes_nothing),
 		T(test_wakeup_late_work_keeps_it_awake),
 		T(test_wakeup_late_work_keeps_the_engine_awake),
+		T(test_wakeup_stop_whose_call_is_answered_keeps_it_awake),
 		T(test_wakeup_claimed_slot_keeps_it_awake),
 		T(test_wakeup_second_producer_rings_for_both),
 		T(test_wakeup_producer_dies_at_rest_breaks_its_queue),

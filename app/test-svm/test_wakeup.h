@@ -71,7 +71,7 @@ wake_engine_main(void *arg)
 		if (svm_engine_turn(w->engine) != 0)
 			continue;
 		if (w->sleeps)
-			svm_engine_sleep(w->engine);
+			svm_engine_sleep(w->engine, &w->stop);
 		else if (++turns % 256 == 0)
 			sched_yield();
 	}

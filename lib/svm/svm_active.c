@@ -245,7 +245,7 @@ engine_need_wakeup(struct svm_engine *e, uint32_t value)
 }
 
 void
-svm_engine_sleep(struct svm_engine *e)
+svm_engine_sleep(struct svm_engine *e, const uint32_t *stop)
 {
 	static const struct timespec nap = { .tv_nsec = STALL_NAP_NS };
 	bool claimed = false;
@@ -254,12 +254,13 @@ svm_engine_sleep(struct svm_engine *e)
 		return;
 	__atomic_store_n(&e->sleeping, 1, __ATOMIC_RELAXED);
 	engine_need_wakeup(e, 1);
-	/* Full: need_wakeup and sleeping before the looks at rings and attention;
-	 * pairs with the fences in svm_oq_kick_slow(), the worker's submit and
+	/* Full: need_wakeup and sleeping before the looks at rings, attention and
+	 * stop; pairs with the fences in svm_oq_kick_slow(), the worker's submit and
 	 * svm_engine_wake(). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (engine_may_sleep(e, &claimed) &&
-			__atomic_load_n(&e->attention, __ATOMIC_RELAXED) == 0)
+			__atomic_load_n(&e->attention, __ATOMIC_RELAXED) == 0 &&
+			__atomic_load_n(stop, __ATOMIC_RELAXED) == 0)
 		syscall(SYS_futex, &e->sleeping, FUTEX_WAIT_PRIVATE, 1,
 			claimed ? &nap : NULL, NULL, 0);
 	__atomic_store_n(&e->sleeping, 0, __ATOMIC_RELAXED);

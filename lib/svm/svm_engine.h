@@ -153,12 +153,17 @@ svm_engine_help(struct svm_engine *engine);
  * Sleep until woken, unless there is work. The caller holds the token. There is
  * no bound, but while a producer has claimed slots and not handed them over.
  *
+ * @param stop
+ *   The caller's word for "no more turns": once it is not 0 there is no sleep.
+ *   Who sets it calls svm_engine_ask() after that. The turn before this may have
+ *   taken that `attention` away, so it is looked at here, too.
+ *
  * Sleeping pairs with svm_engine_wake(): need_wakeup is stored, then every
  * ring is looked at; a producer marks its slot, then loads need_wakeup; both
  * with a full fence between, so one of the two sees the other.
  */
 void
-svm_engine_sleep(struct svm_engine *engine);
+svm_engine_sleep(struct svm_engine *engine, const uint32_t *stop);
 
 /** Have the engine look up: what the caller stored before is seen. Any thread. */
 void

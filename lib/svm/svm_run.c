@@ -65,7 +65,7 @@ thread_idle(const struct svm_runner *r, uint32_t idle_turns, uint64_t idle_since
 	rte_pause();
 	if (r->dev->conf.idle_us != 0 && rte_rdtsc() - idle_since >
 			r->dev->conf.idle_us * rte_get_tsc_hz() / 1000000)
-		svm_engine_sleep(r->engine);
+		svm_engine_sleep(r->engine, &r->dev->stop);
 	else if (idle_turns > YIELD_TURNS)
 		sched_yield();
 }
@@ -117,10 +117,10 @@ run_stop_threads(struct svm_dev *dev, uint32_t nb)
 {
 	uint32_t i;
 
-	/* Release: pairs with the load in thread_main(). */
+	/* Release: pairs with the load in thread_main(); and before the fence in
+	 * svm_engine_ask(), for the look at it in svm_engine_sleep(). */
 	__atomic_store_n(&dev->stop, 1, __ATOMIC_RELEASE);
 	for (i = 0; i != nb; i++) {
-		/* Not a mere wake-up: on its way to sleep it must not miss it. */
 		svm_engine_ask(dev->engines[i]);
 		pthread_join(dev->runners[i].thread, NULL);
 	}
