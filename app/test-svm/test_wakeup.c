@@ -140,6 +140,31 @@ test_wakeup_late_work_keeps_it_awake(void)
 	wake_close(&w);
 }
 
+/* Marked, and then taken in: the ring says nothing of it any more. */
+static void
+test_wakeup_work_under_way_keeps_it_awake(void)
+{
+	struct wake w;
+
+	wake_open(&w, false);
+	svm_engine_turn(w.engine);
+	/* As if a lane were at work for it. */
+	w.eq->nb_issued++;
+	svm_active_leave(w.engine, w.eq);
+	svm_active_sweep(w.engine);
+	TEST_EQUAL(w.engine->nb_active, 1);
+	CU_ASSERT(!wake_told_to_ring(&w));
+	/* A broken one as well: the lane's end may put an operation back. */
+	w.eq->broken = true;
+	svm_active_leave(w.engine, w.eq);
+	svm_active_sweep(w.engine);
+	TEST_EQUAL(w.engine->nb_active, 1);
+	w.eq->broken = false;
+	w.eq->nb_issued--;
+	CU_ASSERT(wake_rests(&w));
+	wake_close(&w);
+}
+
 static void
 test_wakeup_late_work_keeps_the_engine_awake(void)
 {
@@ -390,6 +415,7 @@ test_wakeup_suite(void)
 		T(test_wakeup_flag_cleared_by_worker_waits_for_itself),
 		T(test_wakeup_flag_set_by_worker_changes_nothing),
 		T(test_wakeup_late_work_keeps_it_awake),
+		T(test_wakeup_work_under_way_keeps_it_awake),
 		T(test_wakeup_late_work_keeps_the_engine_awake),
 		T(test_wakeup_stop_whose_call_is_answered_keeps_it_awake),
 		T(test_wakeup_claimed_slot_keeps_it_awake),

@@ -132,8 +132,10 @@ active_try_remove(struct svm_engine *e, uint32_t i)
 		svm_eq_closed(q);
 		return true;
 	}
-	/* A broken one has no more work than a closed one, and nothing under way. */
-	if (!q->broken && eq_pending(e, q) != PENDING_NONE) {
+	/* Marked before a sleep, it may have taken work in since. A broken one takes
+	 * none, and completes nothing: what it has under way is all that counts. */
+	if (q->nb_parked + q->nb_issued != 0 || (!q->broken &&
+			(!svm_eq_settled(q) || eq_pending(e, q) != PENDING_NONE))) {
 		eq_need_wakeup(e, q, 0);
 		return false;
 	}
