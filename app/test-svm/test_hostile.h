@@ -82,6 +82,9 @@ void
 test_hostile_unanswered_late_have_a_share(void);
 
 void
+test_hostile_unanswered_unbind_behind_another_ends(void);
+
+void
 test_hostile_unanswered_dead_behind_many_is_let_go(void);
 
 /* ---- test_hostile_setuid.c ---- */

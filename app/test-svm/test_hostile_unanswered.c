@@ -326,6 +326,43 @@ test_hostile_unanswered_late_have_a_share(void)
 	TEST_EQUAL(gather(good->f, MANY * OPS_EACH), 0);
 }
 
+/*
+ * An operation waits for another bond, whose memory does not answer. Its own bond
+ * ends: it is let go at once, not when that other one has been given up.
+ */
+void
+test_hostile_unanswered_unbind_behind_another_ends(void)
+{
+	uint64_t mem, to;
+	struct fx_worker *w = begin_unanswered_for("timeout_us=60000000", &mem), *other;
+	struct rte_svm_queue *queue;
+	struct rte_svm_result r;
+	struct rte_svm_op op;
+	char *own;
+
+	if (w == NULL)
+		return;
+	own = fx_mem(w->f, LEN);
+	other = fx_bound(w->f);
+	to = fx_worker_mem(other, LEN, NULL);
+	CU_ASSERT_EQUAL_FATAL(rte_svm_queue_create(w->f->dev, 32, &queue), 0);
+	op = op_into(w, mem, own);
+	TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
+	usleep(20000);
+	op = (struct rte_svm_op){ .op = RTE_SVM_OP_COPY, .len = 64, .src_bond = w->bond,
+		.src = mem, .dst_bond = other->bond, .dst = to };
+	TEST_EQUAL(rte_svm_submit(queue, &op, 1), 1);
+	usleep(20000);
+	TEST_EQUAL(fx_unbind(w->f, other->bond), 0);
+	TEST_EQUAL(rte_svm_poll(queue, &r, 1), 1);
+	TEST_STATUS(r.status, RTE_SVM_ST_BOND_DEAD);
+	/* The first is not given up yet. */
+	TEST_EQUAL(rte_svm_poll(w->f->queue, &r, 1), 0);
+	fx_kill(w, SIGKILL);
+	TEST_EQUAL(gather(w->f, 1), 0);
+	TEST_EQUAL(rte_svm_queue_destroy(queue), 0);
+}
+
 /* Operations of a bond that ends are found behind many of one that hangs. */
 void
 test_hostile_unanswered_dead_behind_many_is_let_go(void)

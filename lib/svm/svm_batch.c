@@ -381,8 +381,14 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 	while (op != NULL && skipped != SKIP_MAX && bytes < TURN_BYTES &&
 			rte_rdtsc() - begin < turn) {
 		const bool late = bond_late(e, op->src) || bond_late(e, op->dst);
+		struct svm_op *next = TAILQ_NEXT(op, next);
 		struct svm_batch *b;
 
+		/* Before it would have to wait for its turn: unbind waits for it. */
+		if (svm_op_drop_ended(e, q, op)) {
+			op = next;
+			continue;
+		}
 		if (op->src == NULL && op->dst == NULL) {
 			bytes += svm_op_window_slice(e, q, op);
 			op = TAILQ_FIRST(&q->parked);
@@ -395,7 +401,7 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 			 * the same bond. */
 			if (svm_eq_is_worker(q) && !q->windows)
 				return;
-			op = TAILQ_NEXT(op, next);
+			op = next;
 			skipped++;
 			continue;
 		}

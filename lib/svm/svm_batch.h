@@ -148,6 +148,13 @@ void
 svm_op_advance(const struct svm_eq *q, struct svm_op *op, uint32_t len);
 
 /**
+ * Finish a parked operation whose bond or window has ended since, instead of
+ * starting it. False: it has not ended.
+ */
+bool
+svm_op_drop_ended(struct svm_engine *engine, struct svm_eq *q, struct svm_op *op);
+
+/**
  * Fill an empty batch with `op` and what goes with it from q's parked ones.
  * Those whose bond or window has ended are finished instead; nb_pieces may stay 0.
  */

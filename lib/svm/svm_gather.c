@@ -197,9 +197,8 @@ batch_add(struct svm_batch *b, struct svm_op *op)
 	return left == 0;
 }
 
-/* Parked operations whose bond or window has ended since are not started. */
-static bool
-drop_ended(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
+bool
+svm_op_drop_ended(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 {
 	uint8_t status = SVM_ST_BOND_DEAD;
 
@@ -233,7 +232,7 @@ svm_batch_gather(struct svm_engine *e, struct svm_batch *b, struct svm_op *op)
 		if (op->src != b->src || op->dst != b->dst ||
 				svm_op_is_compare(op) != b->compare || op->alone != b->alone)
 			continue;
-		if (drop_ended(e, b->q, op))
+		if (svm_op_drop_ended(e, b->q, op))
 			continue;
 		if (!batch_add(b, op) || b->alone)
 			break;
