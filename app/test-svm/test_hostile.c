@@ -241,6 +241,8 @@ static const struct fx_test tests[] = {
 		test_hostile_unanswered_many_spare_the_others, FX_THREAD_LANE },
 	{ "test_hostile_unanswered_late_have_a_share",
 		test_hostile_unanswered_late_have_a_share, FX_THREAD_LANE },
+	{ "test_hostile_unanswered_late_share_lanes",
+		test_hostile_unanswered_late_share_lanes, FX_THREAD_LANE },
 	{ "test_hostile_unanswered_unbind_behind_another_ends",
 		test_hostile_unanswered_unbind_behind_another_ends, FX_THREAD_LANE },
 	{ "test_hostile_unanswered_dead_behind_many_is_let_go",

@@ -280,9 +280,9 @@ test_hostile_unanswered_many_spare_the_others(void)
 	TEST_EQUAL(gather(good->f, MANY), 0);
 }
 
-/* Those that timed out lately have a part of the batches, and no more. */
-void
-test_hostile_unanswered_late_have_a_share(void)
+/* Those that timed out lately have so many of an engine's batches, and no more. */
+static void
+late_have_a_share(const char *args, uint32_t share)
 {
 	struct fx_worker *w[MANY], *good;
 	const struct svm_batch_set *set;
@@ -292,7 +292,7 @@ test_hostile_unanswered_late_have_a_share(void)
 	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
 	char *own;
 
-	w[0] = begin_unanswered_for("timeout_us=100000", &mem[0]);
+	w[0] = begin_unanswered_for(args, &mem[0]);
 	if (w[0] == NULL)
 		return;
 	more_unanswered(w, mem, MANY);
@@ -317,13 +317,27 @@ test_hostile_unanswered_late_have_a_share(void)
 		most = RTE_MAX(most, n);
 		usleep(1000);
 	}
-	/* A quarter of 32, and the neighbour's own. */
-	CU_ASSERT(most >= 2 && most <= 8 + 1);
+	/* And the neighbour's own. */
+	CU_ASSERT(most >= 2 && most <= share + 1);
 	neighbour_goes_on(good, 3);
 	neighbour_ends(good);
 	for (i = 0; i < MANY; i++)
 		fx_kill(w[i], SIGKILL);
 	TEST_EQUAL(gather(good->f, MANY * OPS_EACH), 0);
+}
+
+/* A quarter of 32 batches. */
+void
+test_hostile_unanswered_late_have_a_share(void)
+{
+	late_have_a_share("timeout_us=100000", 8);
+}
+
+/* Of 16 engines: a quarter of 128 lanes is for all of them together. */
+void
+test_hostile_unanswered_late_share_lanes(void)
+{
+	late_have_a_share("timeout_us=100000,engines=16", 2);
 }
 
 /*

@@ -37,9 +37,8 @@
 /* Parked operations of busy bonds that a turn looks past, for one it can start;
  * then they go to the end, and the next turn looks at others. */
 #define SKIP_MAX	64u
-/* How long a bond counts as late, and which part of the batches late ones have. */
+/* How long a bond counts as late. */
 #define LATE_TIMEOUTS	10u
-#define LATE_DIV	4u
 /* Lanes that may die under an operation before it is given up. */
 #define RETRIES_MAX	3u
 
@@ -339,13 +338,14 @@ bond_late(const struct svm_engine *e, const struct svm_bond *bond)
 
 /* Whether late ones have what they may. */
 static bool
-late_full(const struct svm_batch_set *set)
+late_full(const struct svm_engine *e)
 {
+	const struct svm_batch_set *set = &e->batches;
 	uint32_t i, n = 0;
 
 	for (i = 0; i != set->max; i++)
 		n += set->batch[i].state != SVM_BATCH_FREE && set->batch[i].late;
-	return n >= RTE_MAX(set->max / LATE_DIV, 1u);
+	return n >= e->conf.max_late;
 }
 
 static struct svm_batch *
@@ -396,7 +396,7 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 		}
 		if (svm_batch_bond_busy(&e->batches, op->src) ||
 				svm_batch_bond_busy(&e->batches, op->dst) ||
-				(late && late_full(&e->batches))) {
+				(late && late_full(e))) {
 			/* Without windows all operations of a worker's queue have
 			 * the same bond. */
 			if (svm_eq_is_worker(q) && !q->windows)

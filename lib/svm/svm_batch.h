@@ -15,7 +15,7 @@
  * before anything completes. Each bond is in one batch at a time.
  *
  * Shares. A bond that missed a deadline is late for LATE_TIMEOUTS, and so is a
- * batch with it; late ones have a quarter of the batches between them. So those
+ * batch with it; late ones have max_late of the batches between them. So those
  * whose memory does not answer can hold all of them once, for one timeout, and
  * only as many at a time as there are batches; then the others go on beside them.
  */

@@ -12,8 +12,6 @@
 
 int svm_logtype;
 
-/* Lanes of a device, stuck ones counted. */
-#define LANES_MAX	128u
 /* A step of taking something from the engine, on the server's thread. */
 #define STEP_TRIES	20u
 #define STEP_US		50u
@@ -212,7 +210,7 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 	if (ret < 0)
 		goto destroy_bonds;
 	if (conf->cma != RTE_SVM_CMA_INLINE) {
-		ret = svm_lane_pool_create(LANES_MAX,
+		ret = svm_lane_pool_create(SVM_LANES_MAX,
 				conf->cma == RTE_SVM_CMA_PRIVILEGED, &d->lanes);
 		if (ret < 0)
 			goto destroy_windows;

@@ -38,6 +38,9 @@
 #include "svm_share.h"
 #include "svm_window.h"
 
+/* Lanes of a device, stuck ones counted. */
+#define SVM_LANES_MAX	128u
+
 struct svm_dev;
 
 /** Who takes an engine's turns: engine=thread or service. */

@@ -69,6 +69,7 @@ struct svm_engine_conf {
 	int numa_node;			/* of its records; -1: any */
 	uint32_t max_queues;
 	uint32_t max_batches;
+	uint32_t max_late;		/* of them, for bonds that timed out lately; 1 or more */
 };
 
 struct svm_engine {

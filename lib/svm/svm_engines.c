@@ -11,6 +11,9 @@
 /* Batches that an engine may have under way, each with a lane. Memory that they
  * do not use is not there. */
 #define ENGINE_BATCHES	32u
+/* Of those an engine has, and of the lanes that all of them share, bonds that
+ * timed out lately get a quarter. */
+#define LATE_DIV	4u
 /*
  * A worker's queue is polled for so long after its last work, then it rests.
  * Coming back takes a doorbell: some 10 to 30 us through the server's thread.
@@ -33,6 +36,8 @@ svm_dev_engine_create(struct svm_dev *dev, uint32_t max_queues, uint32_t max_bat
 		.numa_node = dev->conf.numa_node,
 		.max_queues = max_queues,
 		.max_batches = max_batches,
+		.max_late = RTE_MAX(RTE_MIN(max_batches,
+			SVM_LANES_MAX / dev->conf.engines) / LATE_DIV, 1u),
 	};
 
 	return svm_engine_create(&conf, engine);
