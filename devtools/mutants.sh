@@ -37,8 +37,7 @@ copy()
 	while IFS= read -r file; do
 		cmp -s "$top/$file" "$src/$file" && continue
 		mkdir -p "$src/$(dirname "$file")" && cp "$top/$file" "$src/$file" || return
-	done < <(cd "$top" && find meson.build meson_options.txt lib drivers app kmod third_party \
-		-type f -not -name '*.o')
+	done < <(cd "$top" && find . \( -path './build*' -o -path ./.git \) -prune -o -type f -print)
 }
 
 # found SUITE: run it; whether ThreadSanitizer reports, with the report in $log.
