@@ -12,7 +12,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # namespaces, a web server, a client.
 packages="build-essential clang libc6-dev meson ninja-build pkg-config libcunit1-dev libnuma-dev
 	libjansson-dev debhelper doxygen shellcheck dpkg-dev xz-utils git ca-certificates procps util-linux
-	libhugetlbfs-bin iproute2 ethtool nginx-light curl tcpdump"
+	libhugetlbfs-bin babeltrace2 iproute2 ethtool nginx-light curl tcpdump"
 # DPDK itself. libdpdk-dev brings every driver, dma_skeleton, af_packet and pcap among them.
 dpdk_packages="libdpdk-dev dpdk-dev"
 headers="bus_driver.h dev_driver.h bus_vdev_driver.h rte_dmadev_pmd.h"

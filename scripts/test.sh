@@ -133,6 +133,19 @@ autotest_ok()
 	! grep -aiq "DMA Dev $id:.*skipping" "$log" || { echo 'a "skipping" line'; return 1; }
 }
 
+# trace_read: dmadev_autotest makes faults on purpose; they are in the trace that it writes.
+trace_read()
+{
+	local dir rc=0
+	dir=$(mktemp -d)
+	DPDK_TEST=dmadev_autotest dpdk-test -m 128 -l "$cpus" --no-huge --no-pci --file-prefix "$prefix" \
+		-d "$plugin" --vdev svm0 --trace='svm.*' --trace-dir="$dir" &&
+		babeltrace2 "$dir" | grep 'lib\.svm\.fault: .* addr = ' || rc=1
+	rm -r "$dir"
+	return "$rc"
+}
+export -f trace_read
+
 testpmd_ok()
 {
 	grep -aq 'Bye' "$log" || { echo 'testpmd did not say goodbye'; return 1; }
@@ -291,6 +304,7 @@ perf_scale_ok()
 
 require_plugin_place "$top"
 cpus=$(first_cpus) || die "the tests need two CPUs"
+export cpus
 
 timeout -k 10 1800 bash scripts/setup.sh </dev/null || die "scripts/setup.sh failed"
 passed=$((passed + 1))
@@ -311,12 +325,12 @@ if [ "$(hugepages_free)" -ge 64 ]; then
 else
 	skip dmadev_autotest.hugepages "no 128 MiB of free 2 MiB hugepages"
 fi
+step "dpdk-test --trace, read by babeltrace2" 60 anything bash -c trace_read
 # shellcheck disable=SC2016 # expanded by the inner shell
 step "dpdk-testpmd starts and quits" 60 testpmd_ok bash -c 'echo quit | "$@"' sh \
 	dpdk-testpmd --no-huge -m 128 -l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" \
 	--vdev svm0 -- -i --total-num-mbufs=2048
 
-export cpus
 if [ "$(hugepages_free)" -ge 64 ]; then
 	step "a secondary process is refused" 90 secondary_ok bash -c secondary_refused
 else
@@ -360,6 +374,11 @@ if [ -z "$fast" ]; then
 			units "unit tests under ThreadSanitizer" 1200 build-tsan $(no_aslr)
 		mutants
 	fi
-	step "build (clang)" 900 no_warning \
-		env CC=clang bash -c '. scripts/lib.sh; build_tree . build-clang'
+	if step "build (clang), with the trace points of the hot path" 900 no_warning \
+		env CC=clang bash -c '. scripts/lib.sh; build_tree . build-clang -Dtrace_fp=true'
+	then
+		step "trace points of the hot path" 60 anything build-clang/app/dpdk-test-svm --no-huge \
+			-m 256 -l "$cpus" --no-pci --file-prefix "$prefix" \
+			-d build-clang/drivers/librte_dma_svm.so -- unit trace
+	fi
 fi

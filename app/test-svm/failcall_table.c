@@ -256,6 +256,9 @@ static const struct fc_row rows[] = {
 	{ "sched_yield", FC_NEVER, { 0 }, NULL, NULL },
 	{ "sysconf", FC_NEVER, { 0 }, NULL, NULL },
 	/* DPDK */
+	{ "__rte_trace_mem_per_thread_alloc", FC_NEVER, { 0 }, NULL, NULL },
+	{ "__rte_trace_point_emit_field", FC_NEVER, { 0 }, NULL, NULL },
+	{ "__rte_trace_point_register", FC_NEVER, { 0 }, NULL, NULL },
 	{ "rte_ctrl_thread_create", FC_NEGATIVE, { EAGAIN }, NULL, NULL },
 	{ "rte_log_register_type_and_pick_level", FC_NEGATIVE, { ENOMEM }, NULL, NULL },
 	{ "rte_service_component_register", FC_NEGATIVE, { ENOMEM }, NULL, NULL },

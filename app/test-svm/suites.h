@@ -37,6 +37,7 @@ int test_window_list_suite(void);
 int test_hostile_suite(void);
 int test_telemetry_suite(void);
 int test_threads_suite(void);
+int test_trace_suite(void);
 int test_crowd_suite(void);
 int test_sweep_suite(void);
 
@@ -76,6 +77,7 @@ static const struct test_suite test_suites[] = {
 	{ "window_list", test_window_list_suite },
 	{ "hostile", test_hostile_suite },
 	{ "telemetry", test_telemetry_suite },
+	{ "trace", test_trace_suite },
 	{ "crowd", test_crowd_suite },
 	{ "sweep", test_sweep_suite },
 };

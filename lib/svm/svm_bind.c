@@ -12,6 +12,7 @@
 
 #include "svm_bind.h"
 #include "svm_log.h"
+#include "svm_trace.h"
 
 /* Bound of a probe. */
 #define PROBE_MAX_US	200000u
@@ -130,6 +131,7 @@ svm_bind_enter(struct svm_dev *dev, struct svm_ident *ident, uint64_t user, bool
 		svm_dev_unbind(dev, *bond);
 		return ret;
 	}
+	svm_trace_bind(dev->id, pid, *bond, 0);
 	SVM_LOG(INFO, "%s: bound pid %d as bond %" PRIx64, dev->conf.name, (int)pid, *bond);
 	return 0;
 }
@@ -163,6 +165,7 @@ svm_dev_bind(struct svm_dev *dev, pid_t pid, uint64_t *bond)
 close_ident:
 	svm_ident_close(&ident);
 refused:
+	svm_trace_bind(dev->id, pid, 0, ret);
 	svm_bind_log_refusal(dev, pid, &ident, ret);
 	return ret == -EACCES ? -EPERM : ret;
 }
@@ -189,6 +192,7 @@ svm_dev_unbind_step(struct svm_dev *dev, uint64_t bond)
 	if (ident.pidfd >= 0)
 		svm_server_unwatch(dev->server, ident.pidfd);
 	svm_ident_close(&ident);
+	svm_trace_unbind(dev->id, bond);
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 #include "svm_admit.h"
 #include "svm_bind.h"
 #include "svm_log.h"
+#include "svm_trace.h"
 
 /* How long a request waits for its turn: the worker's own patience. */
 #define SVM_BIND_TURN_US	UINT64_C(4000000)
@@ -219,6 +220,7 @@ prove_step(struct svm_bind_req *r, uint64_t *bond)
 static int
 refused(struct svm_bind_req *r, int err)
 {
+	svm_trace_bind(r->dev->id, r->peer.pid, 0, err);
 	if (err == -EKEYREJECTED || err == -EFAULT)
 		SVM_LOG(ERR, "%s: cannot bind pid %d: the nonce is not at %#" PRIx64 " of it; another process asks in its name, or it called exec since",
 			r->dev->conf.name, (int)r->peer.pid, r->word);

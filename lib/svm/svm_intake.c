@@ -10,6 +10,7 @@
 #include "svm_copy.h"
 #include "svm_engine.h"
 #include "svm_op_window.h"
+#include "svm_trace.h"
 
 /* Which address spaces an operation looks at. */
 #define USES_SRC	0x1
@@ -127,6 +128,7 @@ report_fault(struct svm_engine *e, const struct svm_op *op)
 		f.bond = b->id;
 		f.pasid = b->pasid;
 	}
+	svm_trace_fault(f.bond, f.pasid, f.addr, f.cookie, f.write, f.status);
 	svm_fault_post(e->conf.faults, &f);
 }
 
@@ -168,6 +170,7 @@ svm_op_finish(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 {
 	struct svm_counters *c = &e->counters;
 
+	svm_trace_complete(q->mem, op->counter, op->status, op->done);
 	svm_count(&c->ops, 1);
 	if (op->d.op <= SVM_OP_FILL)
 		svm_count(&c->bytes, op->done);
@@ -193,6 +196,8 @@ op_park(struct svm_eq *q, struct svm_op *op)
 static void
 intake_op(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 {
+	svm_trace_submit(q->mem, q->head, op->d.op, op->d.len, op->d.src_space, op->d.src,
+		op->d.dst_space, op->d.dst);
 	op->src = op->dst = NULL;
 	op->fault_addr = 0;
 	op->done = 0;
@@ -257,7 +262,9 @@ intake_plain(struct svm_engine *e, struct svm_eq *q)
 		if (unlikely(svm_copy((void *)(uintptr_t)d.dst,
 				(void *)(uintptr_t)d.src, d.len, &fault) != d.len))
 			break;	/* again with a record: the residue is the same */
+		svm_trace_submit(q->mem, head, d.op, d.len, d.src_space, d.src, d.dst_space, d.dst);
 		svm_ring_complete(ring, head, SVM_ST_OK, d.len, 0);
+		svm_trace_complete(q->mem, head, SVM_ST_OK, d.len);
 		bytes += d.len;
 		head++;
 		n++;
