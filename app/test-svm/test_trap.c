@@ -320,7 +320,7 @@ test_trap_add(CU_pSuite suite)
 
 	if (test_trap_rows_add(suite, rows, sizeof(rows) / sizeof(rows[0])) != 0)
 		return -1;
-	return test_trap_guard_add(suite);
+	return test_trap_guard_add(suite) != 0 ? -1 : test_trap_eal_add(suite);
 }
 
 int

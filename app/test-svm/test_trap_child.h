@@ -47,6 +47,10 @@ test_trap_rows_add(CU_pSuite suite, const struct test_trap_row *rows, size_t nb)
 int
 test_trap_guard_add(CU_pSuite suite);
 
+/** Add what is about EAL's handlers and others'. @return 0, -1. */
+int
+test_trap_eal_add(CU_pSuite suite);
+
 /* Compilers may not drop or move it; sanitizers have nothing to say to it. */
 static inline void
 touch(volatile uint8_t *p)

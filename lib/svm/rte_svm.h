@@ -114,6 +114,12 @@
  * Threads. Control functions may be called from any thread, also at the same
  * time. A queue belongs to one thread at a time.
  *
+ * Signals. While a device exists, SIGSEGV and SIGBUS go to a handler of the library,
+ * which turns faults of its own copies into results and passes everything else to the
+ * handler before it: EAL's, a sanitizer's, the application's. An application that
+ * replaces the handler afterwards (rte_dev_hotplug_handle_disable() does, too) calls
+ * rte_svm_start() or rte_svm_queue_create(), which put it in front again.
+ *
  * Removal (rte_dev_remove(), rte_vdev_uninit(), rte_dma_close()) may come at any time
  * as far as the functions here are concerned, with workers connected and operations in
  * flight. It waits until calls inside have returned, ends what is in flight, unbinds and

@@ -53,6 +53,8 @@ svm_oq_create(struct svm_dev *dev, uint32_t depth, struct svm_oq **oq)
 			RTE_ALIGN_CEIL(sizeof(*q), RTE_CACHE_LINE_SIZE));
 	if (q == NULL)
 		return -ENOMEM;
+	/* Its user may have set handlers of its own; svm_dev_start() tells of that. */
+	svm_trap_renew();
 	*q = (struct svm_oq){ .dev = dev };
 	ret = svm_eq_create(dev->bonds, depth,
 			dev->conf.idle_us != 0 ? SVM_QF_MAY_SLEEP : 0, 0,

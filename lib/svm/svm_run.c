@@ -270,6 +270,9 @@ svm_dev_start(struct svm_dev *dev)
 {
 	int ret = 0;
 
+	if (svm_trap_renew())
+		SVM_LOG(NOTICE, "%s: the SIGSEGV or SIGBUS handler was replaced since the device was made; it is in front of the other one again",
+			dev->conf.name);
 	pthread_mutex_lock(&dev->lock);
 	if (dev->nb_starts == 0) {
 		if (dev->conf.engine == RTE_SVM_ENGINE_THREAD)

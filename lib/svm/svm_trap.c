@@ -365,6 +365,22 @@ svm_trap_remove(void)
 	pthread_mutex_unlock(&trap_lock);
 }
 
+bool
+svm_trap_renew(void)
+{
+	struct sigaction cur;
+	bool renewed = false;
+	size_t i;
+
+	pthread_mutex_lock(&trap_lock);
+	for (i = 0; i < TRAP_NB_SIGNALS && trap_nb_users != 0; i++)
+		if (sigaction(trap_signals[i].sig, NULL, &cur) == 0 && !trap_is_ours(&cur) &&
+		    trap_signal_install(&trap_signals[i]) == 0)
+			renewed = true;
+	pthread_mutex_unlock(&trap_lock);
+	return renewed;
+}
+
 int
 svm_trap_thread_init(void)
 {

@@ -31,6 +31,7 @@
  * installed after ours may still call it: link it with -z nodelete.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -82,6 +83,16 @@ int svm_trap_install(void);
  * passes signals on. Any thread may call it, when no copy is running.
  */
 void svm_trap_remove(void);
+
+/**
+ * Put the handlers in front again where others have taken their place: an application's,
+ * or the one that EAL puts back at rte_dev_hotplug_handle_disable(). Until then a fault
+ * of a copy goes to those others, and ends the process unless they pass it on. Called
+ * whenever a device starts or an owner's queue is made. Any thread may call it.
+ *
+ * @return Whether that was so; false when nobody uses them.
+ */
+bool svm_trap_renew(void);
 
 /**
  * Unblock SIGSEGV and SIGBUS in the calling thread; see the head of this file.
