@@ -35,6 +35,7 @@ int test_window_range_suite(void);
 int test_window_life_suite(void);
 int test_window_list_suite(void);
 int test_hostile_suite(void);
+int test_log_suite(void);
 int test_telemetry_suite(void);
 int test_threads_suite(void);
 int test_trace_suite(void);
@@ -76,6 +77,7 @@ static const struct test_suite test_suites[] = {
 	{ "window_life", test_window_life_suite },
 	{ "window_list", test_window_list_suite },
 	{ "hostile", test_hostile_suite },
+	{ "log", test_log_suite },
 	{ "telemetry", test_telemetry_suite },
 	{ "trace", test_trace_suite },
 	{ "crowd", test_crowd_suite },

@@ -80,6 +80,7 @@ serve_queue_create(void *arg, uint64_t bond, uint32_t depth, uint32_t features,
 	svm_fill_add(&dev->fill, eq);
 	svm_engine_attach(svm_engines_least(dev), eq);
 	*queue = eq;
+	SVM_LOG(DEBUG, "%s: a queue of %u for bond %" PRIx64, dev->conf.name, depth, bond);
 	return 0;
 }
 
@@ -287,6 +288,8 @@ dev_unbind_all(struct svm_dev *dev)
 void
 svm_dev_publish(struct svm_dev *dev)
 {
+	SVM_LOG(INFO, "%s: device %u is there, workers connect to %s", dev->conf.name, dev->id,
+		dev->conf.socket[0] != '\0' ? dev->conf.socket : "nothing");
 	svm_registry_publish(dev->id);
 }
 

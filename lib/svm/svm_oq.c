@@ -79,6 +79,7 @@ svm_oq_create(struct svm_dev *dev, uint32_t depth, struct svm_oq **oq)
 		goto destroy_engine;
 	}
 	svm_engine_attach(e, q->eq);
+	SVM_LOG(DEBUG, "%s: an owner's queue of %u", dev->conf.name, depth);
 	*oq = q;
 	return 0;
 

@@ -280,6 +280,8 @@ svm_dev_start(struct svm_dev *dev)
 		else if (dev->conf.engine == RTE_SVM_ENGINE_SERVICE)
 			ret = run_start_services(dev);
 	}
+	if (ret == 0 && dev->nb_starts == 0)
+		SVM_LOG(DEBUG, "%s: started", dev->conf.name);
 	if (ret == 0)
 		__atomic_store_n(&dev->nb_starts, dev->nb_starts + 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&dev->lock);
