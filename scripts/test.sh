@@ -133,6 +133,13 @@ autotest_ok()
 	! grep -aiq "DMA Dev $id:.*skipping" "$log" || { echo 'a "skipping" line'; return 1; }
 }
 
+two_ok()
+{
+	autotest_ok || return 1
+	tr '\r' '\n' <"$log" | grep -q '^### Test dmadev instance [0-9]* \[svm1\]$' ||
+		{ echo 'svm1 was not tested'; return 1; }
+}
+
 # trace_read: dmadev_autotest makes faults on purpose; they are in the trace that it writes.
 trace_read()
 {
@@ -325,6 +332,8 @@ if [ "$(hugepages_free)" -ge 64 ]; then
 else
 	skip dmadev_autotest.hugepages "no 128 MiB of free 2 MiB hugepages"
 fi
+step "dmadev_autotest of two devices" 120 two_ok env DPDK_TEST=dmadev_autotest dpdk-test -m 128 \
+	-l "$cpus" --no-huge --no-pci --file-prefix "$prefix" -d "$plugin" --vdev svm0 --vdev svm1
 step "dpdk-test --trace, read by babeltrace2" 60 anything bash -c trace_read
 # shellcheck disable=SC2016 # expanded by the inner shell
 step "dpdk-testpmd starts and quits" 60 testpmd_ok bash -c 'echo quit | "$@"' sh \

@@ -19,6 +19,7 @@ int test_devargs_suite(void);
 int test_dmadev_suite(void);
 int test_dmadev_bonds_suite(void);
 int test_dmadev_life_suite(void);
+int test_dmadev_many_suite(void);
 int test_bond_suite(void);
 int test_identity_suite(void);
 int test_rights_suite(void);
@@ -61,6 +62,7 @@ static const struct test_suite test_suites[] = {
 	{ "dmadev", test_dmadev_suite },
 	{ "dmadev_bonds", test_dmadev_bonds_suite },
 	{ "dmadev_life", test_dmadev_life_suite },
+	{ "dmadev_many", test_dmadev_many_suite },
 	{ "bond", test_bond_suite },
 	{ "identity", test_identity_suite },
 	{ "rights", test_rights_suite },

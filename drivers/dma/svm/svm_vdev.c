@@ -45,7 +45,7 @@ svm_probe(struct rte_vdev_device *vdev)
 
 	dmadev = dmalib.pmd_allocate(name, conf.numa_node, sizeof(*dma));
 	if (dmadev == NULL) {
-		SVM_DMA_LOG(ERR, "%s: no dmadev could be allocated", name);
+		SVM_DMA_LOG(ERR, "%s: no dmadev could be allocated: no memory, or as many devices as rte_dma_dev_max() allows", name);
 		return -ENOMEM;
 	}
 	dma = dmadev->data->dev_private;
