@@ -13,7 +13,7 @@ boot_guest()
 		-m 2048 -nodefaults -no-user-config -display none -monitor none -no-reboot \
 		-serial stdio -kernel "$vmlinuz" -initrd "$work/initramfs.gz" \
 		-append "$append vm_tests=${VM_TESTS-} ${VM_APPEND-}" \
-		</dev/null 2>&1 | tr -d '\r' | tee "$work/serial.log" |
+		</dev/null 2>&1 | sed -u 's/\r//g' | tee "$work/serial.log" |
 		grep --line-buffered -aE '^(ok|FAIL|note) '
 	true
 }
