@@ -410,7 +410,7 @@ raw_ready(const char *path)
 	return sock;
 }
 
-struct svm_nonce raw_word;
+struct svm_nonce raw_word, raw_told;
 
 int
 raw_challenge(int sock, uint64_t user, const void *word, struct svm_nonce *nonce)
@@ -423,7 +423,7 @@ raw_challenge(int sock, uint64_t user, const void *word, struct svm_nonce *nonce
 	if (raw_ask(sock, &msg) != sizeof(msg.challenge) ||
 			msg.hdr.type != SVM_MSG_CHALLENGE || msg.hdr.seq != 2)
 		return -EPROTO;
-	*nonce = msg.challenge.nonce;
+	*nonce = raw_told = msg.challenge.nonce;
 	return msg.challenge.status;
 }
 
@@ -433,6 +433,7 @@ raw_proof(int sock)
 	union svm_msg msg;
 
 	svm_msg_init(&msg, SVM_MSG_PROOF, 1, 6);
+	msg.proof.nonce = raw_told;
 	if (raw_ask(sock, &msg) != sizeof(msg.proof_reply) ||
 			msg.hdr.type != SVM_MSG_PROOF_REPLY || msg.hdr.seq != 6)
 		return -EPROTO;

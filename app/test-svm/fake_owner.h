@@ -129,6 +129,8 @@ raw_ready(const char *path);
 
 /** Where a raw worker keeps a nonce. */
 extern struct svm_nonce raw_word;
+/** The nonce heard last, which raw_proof() repeats. */
+extern struct svm_nonce raw_told;
 
 /** BIND. @return The status of CHALLENGE; the nonce is in *nonce. */
 int

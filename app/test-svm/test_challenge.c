@@ -44,6 +44,8 @@ say(int sock, uint16_t type, uint64_t user)
 		msg.bind.user = user;
 		msg.bind.word = (uintptr_t)&raw_word;
 	}
+	if (type == SVM_MSG_PROOF)
+		msg.proof.nonce = raw_told;
 	TEST_EQUAL(raw_send(sock, &msg, msg.hdr.len), 0);
 }
 
@@ -198,6 +200,25 @@ test_challenge_doorbell_meanwhile_is_no_request(void)
 	fake_owner_destroy(fo);
 }
 
+/* Written before the nonce was told, and read after that: the word alone is not enough. */
+static void
+test_challenge_proof_from_before_the_challenge_is_refused(void)
+{
+	struct fake_owner *fo = begin();
+	const int sock = ready(fo);
+	struct svm_nonce nonce;
+
+	TEST_EQUAL(raw_challenge(sock, 0, &raw_word, &nonce), 0);
+	raw_word = nonce;
+	memset(&raw_told, 0, sizeof(raw_told));
+	say(sock, SVM_MSG_PROOF, 0);
+	CU_ASSERT(raw_refused(sock, -EPROTO));
+	CU_ASSERT(fake_wait_for(&fo->ended, 1));
+	TEST_EQUAL(fake_count(&fo->binds), 0);
+	close(sock);
+	fake_owner_destroy(fo);
+}
+
 static void
 test_challenge_proof_of_another_process_is_refused(void)
 {
@@ -210,6 +231,7 @@ test_challenge_proof_of_another_process_is_refused(void)
 	TEST_EQUAL(raw_challenge(sock, 0, &raw_word, &nonce), 0);
 	raw_word = nonce;
 	svm_msg_init(&msg, SVM_MSG_PROOF, 1, 2);
+	msg.proof.nonce = raw_told;
 	child = fork();
 	if (child == 0)
 		_exit(raw_send(sock, &msg, msg.hdr.len) != 0);
@@ -230,7 +252,7 @@ test_challenge_proof_with_descriptors_is_refused_and_they_are_closed(void)
 	struct fake_owner *fo = begin();
 	const int sock = bring(fo, AT_ASKED);
 	union svm_msg msg;
-	struct iovec iov = { &msg, sizeof(msg.plain) };
+	struct iovec iov = { &msg, sizeof(msg.proof) };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl,
 		.msg_controllen = sizeof(ctl.room) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
@@ -243,7 +265,8 @@ test_challenge_proof_with_descriptors_is_refused_and_they_are_closed(void)
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &ends[1], sizeof(int));
 	svm_msg_init(&msg, SVM_MSG_PROOF, 1, 2);
-	TEST_EQUAL(sendmsg(sock, &mh, 0), sizeof(msg.plain));
+	msg.proof.nonce = raw_told;
+	TEST_EQUAL(sendmsg(sock, &mh, 0), sizeof(msg.proof));
 	CU_ASSERT(raw_refused(sock, -EPROTO));
 	close(ends[1]);
 	TEST_EQUAL(read(ends[0], &byte, 1), 0);
@@ -346,6 +369,7 @@ test_challenge_add(CU_pSuite suite)
 		T(test_challenge_refused_at_the_proof_is_passed_on),
 		T(test_challenge_messages_out_of_order_are_refused_in_each_state),
 		T(test_challenge_doorbell_meanwhile_is_no_request),
+		T(test_challenge_proof_from_before_the_challenge_is_refused),
 		T(test_challenge_proof_of_another_process_is_refused),
 		T(test_challenge_proof_with_descriptors_is_refused_and_they_are_closed),
 		T(test_challenge_held_bind_delays_nobody),

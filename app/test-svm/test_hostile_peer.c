@@ -73,6 +73,7 @@ send_as(int sock, union svm_msg *msg, pid_t pid)
 static int
 ask_as(int sock, pid_t pid, uintptr_t word)
 {
+	struct svm_nonce nonce;
 	union svm_msg msg;
 
 	svm_msg_init(&msg, SVM_MSG_BIND, 1, 2);
@@ -84,7 +85,9 @@ ask_as(int sock, pid_t pid, uintptr_t word)
 	if (msg.challenge.status != 0)
 		return msg.challenge.status;
 	/* A helper without rights cannot put the nonce there. */
+	nonce = msg.challenge.nonce;
 	svm_msg_init(&msg, SVM_MSG_PROOF, 1, 6);
+	msg.proof.nonce = nonce;
 	if (send_as(sock, &msg, pid) != 0 || raw_recv(sock, &msg) <= 0)
 		return -EPIPE;
 	return msg.hdr.type == SVM_MSG_PROOF_REPLY ? msg.proof_reply.status : -EPROTO;

@@ -315,7 +315,6 @@ body_helper_has_the_nonce(int in, int out, void *arg)
 	const int sock = raw_ready(arg);
 	union svm_msg msg;
 	int ends[2];
-	char byte;
 	pid_t pid;
 	int rc;
 
@@ -331,12 +330,13 @@ body_helper_has_the_nonce(int in, int out, void *arg)
 			_exit(5);
 		if (raw_recv(sock, &msg) != sizeof(msg.challenge) || msg.challenge.status != 0)
 			_exit(2);
-		raw_word = msg.challenge.nonce;
-		if (write(ends[1], "x", 1) != 1)
+		raw_word = raw_told = msg.challenge.nonce;
+		if (write(ends[1], &raw_told, sizeof(raw_told)) != sizeof(raw_told))
 			_exit(3);
 		pause();
 	}
-	if (read(ends[0], &byte, 1) != 1)
+	/* It says the nonce, and does not have it at its word. */
+	if (read(ends[0], &raw_told, sizeof(raw_told)) != sizeof(raw_told))
 		_exit(4);
 	rc = raw_proof(sock);
 	/* Before the answer: whoever reads it may end this process at once. */
@@ -378,6 +378,7 @@ body_execs(int in, int out, void *arg)
 	snprintf(path, sizeof(path), "/tmp/svm-test-proof-%d", (int)getpid());
 	file = fopen(path, "w");
 	svm_msg_init(&msg, SVM_MSG_PROOF, 1, 3);
+	msg.proof.nonce = nonce;
 	if (file == NULL || fwrite(&msg, msg.hdr.len, 1, file) != 1 || fclose(file) != 0)
 		_exit(2);
 	if (fork() == 0) {

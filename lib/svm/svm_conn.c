@@ -249,7 +249,7 @@ handle(struct svm_conn *conn, const union svm_msg *msg, uint32_t len, pid_t send
 	case SVM_MSG_BIND:
 		return svm_conn_handle_bind(conn, &msg->bind);
 	case SVM_MSG_PROOF:
-		return svm_conn_handle_proof(conn, &msg->plain);
+		return svm_conn_handle_proof(conn, &msg->proof);
 	case SVM_MSG_UNBIND:
 		return handle_unbind(conn, &msg->plain);
 	case SVM_MSG_QUEUE_CREATE:

@@ -74,6 +74,7 @@ struct svm_conn {
 	TAILQ_ENTRY(svm_conn) bind_link;
 	void *bind_req;			/* the device's; NULL: none */
 	uint32_t bind_seq;		/* of the message that is to be answered */
+	struct svm_nonce nonce;		/* asked with */
 	uint64_t asked_ms;
 	uint64_t rate_ns;		/* when the messages so far would be due at max_rate */
 	TAILQ_ENTRY(svm_conn) pause_link;	/* the server's, when paused */
@@ -152,7 +153,7 @@ int
 svm_conn_handle_bind(struct svm_conn *conn, const struct svm_msg_bind *in);
 
 int
-svm_conn_handle_proof(struct svm_conn *conn, const struct svm_msg_plain *in);
+svm_conn_handle_proof(struct svm_conn *conn, const struct svm_msg_proof *in);
 
 /** The worker has left: no step of its bind any more. */
 void

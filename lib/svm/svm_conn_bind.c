@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A connection's bind: BIND, CHALLENGE, PROOF, and the device's steps between. */
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "svm_conn.h"
@@ -51,6 +52,7 @@ challenge(struct svm_conn *conn, const struct svm_nonce *nonce)
 	list_set(conn, &conn->env->asked);
 	conn->bind = SVM_CONN_BIND_ASKED;
 	conn->asked_ms = now_ms();
+	conn->nonce = *nonce;
 	svm_msg_init(&out, SVM_MSG_CHALLENGE, conn->version, conn->bind_seq);
 	out.challenge.nonce = *nonce;
 	return svm_conn_reply(conn, &out, -1);
@@ -121,9 +123,12 @@ svm_conn_handle_bind(struct svm_conn *conn, const struct svm_msg_bind *in)
 }
 
 int
-svm_conn_handle_proof(struct svm_conn *conn, const struct svm_msg_plain *in)
+svm_conn_handle_proof(struct svm_conn *conn, const struct svm_msg_proof *in)
 {
-	if (conn->bind != SVM_CONN_BIND_ASKED)
+	/* One without the nonce may have been sent long ago, before the sender's pid
+	 * called exec: what the process is now has not asked for anything. */
+	if (conn->bind != SVM_CONN_BIND_ASKED ||
+			memcmp(&in->nonce, &conn->nonce, sizeof(in->nonce)) != 0)
 		return -EPROTO;
 	conn->bind = SVM_CONN_BIND_PROVING;
 	conn->bind_seq = in->hdr.seq;

@@ -9,7 +9,7 @@
  *                      <----------  HELLO_REPLY    what was chosen, limits
  *   BIND               ---------->           pid comes from the kernel
  *                      <----------  CHALLENGE      a nonce, once the process is opened
- *   PROOF              ---------->           the nonce stands where BIND said
+ *   PROOF              ---------->           the nonce; it stands where BIND said
  *                      <----------  PROOF_REPLY    bond
  *   QUEUE_CREATE       ---------->
  *                      <----------  QUEUE_CREATE_REPLY + memfd (SCM_RIGHTS)
@@ -139,7 +139,13 @@ struct svm_msg_proof_reply {
 	uint64_t bond;
 };
 
-/** PROOF, UNBIND, DOORBELL: nothing but the header. */
+/** Shows that it was written after the CHALLENGE: messages can wait in a socket. */
+struct svm_msg_proof {
+	struct svm_msg_hdr hdr;
+	struct svm_nonce nonce;
+};
+
+/** UNBIND, DOORBELL: nothing but the header. */
 struct svm_msg_plain {
 	struct svm_msg_hdr hdr;
 };
@@ -215,6 +221,7 @@ union svm_msg {
 	struct svm_msg_hello_reply hello_reply;
 	struct svm_msg_bind bind;
 	struct svm_msg_challenge challenge;
+	struct svm_msg_proof proof;
 	struct svm_msg_proof_reply proof_reply;
 	struct svm_msg_plain plain;
 	struct svm_msg_status status;
@@ -231,6 +238,7 @@ _Static_assert(sizeof(struct svm_msg_hello) == 32, "no padding");
 _Static_assert(sizeof(struct svm_msg_hello_reply) == 40, "no padding");
 _Static_assert(sizeof(struct svm_msg_bind) == 32, "no padding");
 _Static_assert(sizeof(struct svm_msg_challenge) == 40, "no padding");
+_Static_assert(sizeof(struct svm_msg_proof) == 32, "no padding");
 _Static_assert(sizeof(struct svm_msg_proof_reply) == 32, "no padding");
 _Static_assert(sizeof(struct svm_msg_status) == 24, "no padding");
 _Static_assert(sizeof(struct svm_msg_queue_create) == 24, "no padding");
@@ -256,6 +264,7 @@ svm_msg_size(uint16_t type)
 	case SVM_MSG_PROOF_REPLY:
 		return sizeof(struct svm_msg_proof_reply);
 	case SVM_MSG_PROOF:
+		return sizeof(struct svm_msg_proof);
 	case SVM_MSG_UNBIND:
 	case SVM_MSG_DOORBELL:
 		return sizeof(struct svm_msg_plain);

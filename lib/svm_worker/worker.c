@@ -92,6 +92,7 @@ svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond)
 		return rc;
 	worker->nonce = msg.challenge.nonce;
 	svm_msg_init(&msg, SVM_MSG_PROOF, worker->version, 0);
+	msg.proof.nonce = worker->nonce;
 	/* The owner reads it while we wait: it must be in memory by then. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	rc = svm_wconn_request(worker, &msg, NULL);
