@@ -344,6 +344,9 @@ test_queue_worker_bad_address_faults(void)
 		RTE_SVM_ST_BAD_OP);
 }
 
+/* Free in a fresh image, with a sanitizer as well. */
+#define ADDRESS	UINT64_C(0x7ea000000000)
+
 static void
 test_queue_worker_cannot_reach_another(void)
 {
@@ -354,11 +357,17 @@ test_queue_worker_cannot_reach_another(void)
 	if (w == NULL)
 		return;
 	b = fx_joined(w->f);
-	there = fx_worker_mem(b, 4096, &seed);
-	own = fx_worker_mem(w, 4096, NULL);
-	/* An address is always one of its own: there it is another page, or none. */
+	/* An address is always one of its own: first it has none there, then another page. */
+	there = fx_do(b, WK_ALLOC, WK_MEM_PRIVATE, 4096, ADDRESS);
+	seed = fx_do(b, WK_FILL, there, 4096);
 	r = fx_worker_op(w, q, RTE_SVM_OP_FILL, 0, there, 4096, 0);
-	CU_ASSERT(r.status == RTE_SVM_ST_PAGE_FAULT || there == own);
+	TEST_STATUS(r.status, RTE_SVM_ST_PAGE_FAULT);
+	TEST_EQUAL(r.done, 0);
+	own = fx_do(w, WK_ALLOC, WK_MEM_PRIVATE, 4096, ADDRESS);
+	TEST_EQUAL(own, there);
+	r = fx_worker_op(w, q, RTE_SVM_OP_FILL, 0, there, 4096, 7);
+	TEST_STATUS(r.status, RTE_SVM_ST_OK);
+	TEST_EQUAL(fx_do(w, WK_VERIFY_WORD, own, 4096, 7), 4096);
 	CU_ASSERT(fx_verify(b, there, 4096, seed, 0));
 }
 
