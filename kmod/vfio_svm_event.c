@@ -83,13 +83,18 @@ static void events_write(struct vfio_svm_events *events, const struct vfio_svm_e
  */
 bool vfio_svm_event_post(struct vfio_svm_ctx *ctx, const struct vfio_svm_event *event)
 {
+	/*
+	 * What a worker can cause as often as it likes takes no more than half of the
+	 * ring: the rest is for what the owner must hear of others.
+	 */
+	u32 keep = event->type == VFIO_SVM_EVENT_NARROWED ? VFIO_SVM_EVENTS / 2 : 0;
 	struct vfio_svm_events *events = &ctx->events;
 	struct vfio_svm_event_hdr *hdr = events->ring.va;
 	unsigned long flags;
 	bool room;
 
 	spin_lock_irqsave(&events->lock, flags);
-	room = events_room(events);
+	room = events_room(events) > keep;
 	if (room)
 		events_write(events, event);
 	else

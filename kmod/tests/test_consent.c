@@ -217,6 +217,39 @@ static void bad_windows_are_refused(void)
 	CHECK_EQ(worker_call(&s.w, do_narrow, (long)s.ask), -EINVAL);
 }
 
+static long do_narrow_often(long at)
+{
+	long ret = 0;
+	int i;
+
+	for (i = 0; i < 2000 && !ret; i++)
+		ret = do_narrow(at);
+	return ret;
+}
+
+/* A worker that talks without end leaves room for what the owner must hear of others. */
+static void chatter_leaves_room_for_exits(void)
+{
+	struct vfio_svm_event event;
+	struct vfio_svm_bind bind;
+	struct worker other;
+	struct scene s;
+
+	scene_open(&s, RIGHTS);
+	worker_start(&other);
+	bind = worker_bind(&s.dev, &other);
+	CHECK_EQ(worker_call(&s.w, do_consent_bind, (long)s.ask), 0);
+	s.ask->window = (struct vfio_svm_window){ .addr = 0, .len = 4096, .flags = RIGHTS };
+	s.ask->nb_windows = 1;
+	CHECK_EQ(worker_call(&s.w, do_narrow_often, (long)s.ask), 0);
+	CHECK(s.dev.events->dropped > 0);
+	worker_kill(&other);
+	do
+		event = device_event(&s.dev);
+	while (event.type != VFIO_SVM_EVENT_EXIT);
+	CHECK_EQ(event.bond_id, bind.bond_id);
+}
+
 static void closed_device_is_no_device(void)
 {
 	struct worker late;
@@ -270,6 +303,7 @@ static const struct test consent_tests[] = {
 	TEST(revoked_bond_is_dead),
 	TEST(windows_narrow_and_never_widen),
 	TEST(bad_windows_are_refused),
+	TEST(chatter_leaves_room_for_exits),
 	TEST(closed_device_is_no_device),
 	TEST(descriptor_can_do_nothing_else),
 	TEST(bad_consent_is_refused),
