@@ -269,17 +269,32 @@ static int bond_end(struct vfio_svm_ctx *ctx, struct vfio_svm_bond *bond)
 	return err;
 }
 
-int vfio_svm_bond_unbind(struct vfio_svm_ctx *ctx, u64 id)
+static int bond_unbind_locked(struct vfio_svm_ctx *ctx, u64 id)
 {
 	struct vfio_svm_bond *bond;
 
-	if (mutex_lock_killable(&ctx->lock))
-		return -EINTR;
 	bond = xa_load(&ctx->ids, id);
 	if (bond)
 		bond_retire_locked(ctx, bond);
 	mutex_unlock(&ctx->lock);
 	return bond ? bond_end(ctx, bond) : -ENOENT;
+}
+
+int vfio_svm_bond_unbind(struct vfio_svm_ctx *ctx, u64 id)
+{
+	if (mutex_lock_killable(&ctx->lock))
+		return -EINTR;
+	return bond_unbind_locked(ctx, id);
+}
+
+/*
+ * Take a bond back that its caller was not told of. A reply fails for a caller that is
+ * being killed, too, so no signal may end this: nobody else knows the id.
+ */
+void vfio_svm_bond_take_back(struct vfio_svm_bond *bond)
+{
+	mutex_lock(&bond->ctx->lock);
+	bond_unbind_locked(bond->ctx, bond->id);
 }
 
 int vfio_svm_bond_unbind_pasid(struct vfio_svm_ctx *ctx, u32 pasid)

@@ -49,7 +49,7 @@ static long consent_bind(struct consent *consent, void __user *uarg)
 	arg.pasid = bond->pasid;
 	arg.bond_id = bond->id;
 	if (copy_to_user(uarg, &arg, sizeof(arg))) {
-		vfio_svm_bond_unbind(consent->ctx, bond->id);
+		vfio_svm_bond_take_back(bond);
 		vfio_svm_bond_put(bond);
 		err = -EFAULT;
 		goto unlock;

@@ -81,7 +81,7 @@ static int ioctl_bind_task(struct vfio_svm_ctx *ctx, void __user *uarg)
 		return PTR_ERR(bond);
 	err = 0;
 	if (put_user(bond->pasid, &usvm->pasid)) {
-		vfio_svm_bond_unbind(ctx, bond->id);
+		vfio_svm_bond_take_back(bond);
 		err = -EFAULT;
 	}
 	vfio_svm_bond_put(bond);
@@ -124,7 +124,7 @@ static int ioctl_bind(struct vfio_svm_ctx *ctx, void __user *uarg)
 	arg.bond_id = bond->id;
 	err = 0;
 	if (copy_to_user(uarg, &arg, sizeof(arg))) {
-		vfio_svm_bond_unbind(ctx, bond->id);
+		vfio_svm_bond_take_back(bond);
 		err = -EFAULT;
 	}
 	vfio_svm_bond_put(bond);

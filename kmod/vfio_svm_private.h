@@ -14,6 +14,7 @@ struct mm_struct *vfio_svm_perm_mm(u32 type, s32 target, u32 rights);
 struct vfio_svm_bond *vfio_svm_bond_bind(struct vfio_svm_ctx *ctx, struct mm_struct *mm,
 					 u32 rights, u64 cookie);
 int vfio_svm_bond_unbind(struct vfio_svm_ctx *ctx, u64 id);
+void vfio_svm_bond_take_back(struct vfio_svm_bond *bond);
 int vfio_svm_bond_unbind_pasid(struct vfio_svm_ctx *ctx, u32 pasid);
 void vfio_svm_bond_close_all(struct vfio_svm_ctx *ctx);
 void vfio_svm_bond_exit(void);
