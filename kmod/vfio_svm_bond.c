@@ -7,6 +7,7 @@
  * descriptor which still carries the PASID meets a dead bond and never the next.
  */
 #include <linux/atomic.h>
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -31,8 +32,9 @@ static void bond_free(struct vfio_svm_bond *bond)
 	mmdrop(bond->mm);
 	kfree(rcu_dereference_protected(bond->windows, 1));
 	kfree_rcu(bond, rcu);
-	atomic_dec(&nb_all);
 	vfio_svm_ctx_put(ctx);
+	/* Last: see vfio_svm_bond_exit(). */
+	atomic_dec(&nb_all);
 }
 
 void vfio_svm_bond_put(struct vfio_svm_bond *bond)
@@ -181,7 +183,8 @@ static int bond_publish(struct vfio_svm_ctx *ctx, struct vfio_svm_bond *bond)
 	}
 	hash_add(ctx->mms, &bond->by_mm, (unsigned long)bond->mm);
 	ctx->nb_bonds++;
-	clear_bit(VFIO_SVM_BOND_BINDING, &bond->state);
+	/* Pairs with the barrier in vfio_svm_use_get(): an active bond is whole. */
+	clear_bit_unlock(VFIO_SVM_BOND_BINDING, &bond->state);
 	mutex_unlock(&ctx->lock);
 	return 0;
 
@@ -359,9 +362,16 @@ void vfio_svm_bond_close_all(struct vfio_svm_ctx *ctx)
 	mutex_unlock(&ctx->lock);
 }
 
-/* No notifier's free_notifier runs after this, so the module's text may go. */
+/*
+ * No notifier's free_notifier runs after this, so the module's text may go.
+ * mmu_notifier_synchronize() waits for a grace period, but callbacks of another CPU
+ * may still be due after it; so the bonds are counted. The last one's callback runs
+ * with softirqs off, which synchronize_rcu() waits for.
+ */
 void vfio_svm_bond_exit(void)
 {
 	mmu_notifier_synchronize();
-	rcu_barrier();
+	while (atomic_read(&nb_all))
+		msleep(1);
+	synchronize_rcu();
 }
