@@ -145,6 +145,18 @@ void sw_queue_sleep(struct sw_queue *queue, bool sleep)
 	WRITE_ONCE(queue->hdr->need_wakeup, sleep);
 }
 
+/* Also behind a slot that is claimed and not marked yet there may be marked ones. */
+static bool queue_empty(const struct sw_queue *queue)
+{
+	u32 i;
+
+	for (i = 0; i <= queue->mask; i++)
+		if (smp_load_acquire(&queue->sq[(queue->head + i) & queue->mask].seq) ==
+		    queue->head + i + 1)
+			return false;
+	return true;
+}
+
 /*
  * Has all been taken that stood in the ring when the stamp was given? An empty
  * ring says so at once; a ring that is never seen empty has turned over once when
@@ -154,7 +166,7 @@ bool sw_queue_passed(struct sw_queue *queue, u64 stamp, u64 last)
 {
 	if (queue->passed >= stamp)
 		return true;
-	if (!sw_queue_ready(queue)) {
+	if (queue_empty(queue)) {
 		queue->passed = last;
 		queue->wait_stamp = 0;
 	} else if (!queue->wait_stamp) {

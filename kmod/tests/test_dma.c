@@ -290,6 +290,37 @@ static void unbound_pasid_is_dead(void)
 	CHECK_EQ(queue_run(&p.q, &desc).status, SVM_ST_BOND_DEAD);
 }
 
+/*
+ * A descriptor that stands behind a slot which is claimed and not marked yet still
+ * carries its PASID: nobody else may get the number before it was taken.
+ */
+static void pasid_behind_a_hole_is_not_reused(void)
+{
+	struct svm_desc desc, nop = { .op = SVM_OP_NOP };
+	struct vfio_svm_bind bind;
+	struct pair p;
+	long ret = 0;
+	int i;
+
+	pair_open(&p);
+	desc = copy_ab(&p, 0, 0, 64);
+	p.q.sent = 1;			/* slot 0 is the hole */
+	queue_send(&p.q, &desc);
+	CHECK_EQ(unbind_id(&p.dev, p.bond_b.bond_id), 0);
+	for (i = 0; i < 3 * (int)MAX_PASID && !ret; i++) {
+		ret = bind_type(&p.dev, VFIO_SVM_BIND_SELF, 0, RIGHTS, &bind);
+		CHECK(ret == 0 || ret == -ENOSPC);
+		CHECK(ret || bind.pasid != p.bond_b.pasid);
+		CHECK(ret || !unbind_id(&p.dev, bind.bond_id));
+	}
+	p.q.sent = 0;
+	queue_send(&p.q, &nop);
+	CHECK_EQ(queue_wait(&p.q).status, SVM_ST_OK);
+	CHECK_EQ(queue_wait(&p.q).status, SVM_ST_BOND_DEAD);
+	/* Now that it was taken the numbers come back. */
+	CHECK_EQ(bind_type(&p.dev, VFIO_SVM_BIND_SELF, 0, RIGHTS, &bind), 0);
+}
+
 /* Whoever polls needs no system call and no page fault, and two switches for a batch. */
 static void batch_costs_two_switches(void)
 {
@@ -342,6 +373,7 @@ static const struct test dma_tests[] = {
 	TEST(self_means_the_queues_bond),
 	TEST(rights_of_the_bond_hold),
 	TEST(unbound_pasid_is_dead),
+	TEST(pasid_behind_a_hole_is_not_reused),
 	TEST(batch_costs_two_switches),
 };
 
