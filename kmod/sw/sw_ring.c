@@ -109,26 +109,6 @@ int sw_queue_create(struct sw_dev *dev, u32 idx, u32 depth, u64 self_id, u32 sel
 	return 0;
 }
 
-/* What has not run yet is completed as ABORTED, for whoever keeps the mapping. */
-int sw_queue_destroy(struct sw_dev *dev, u32 idx)
-{
-	struct sw_queue *queue;
-	u32 i;
-
-	mutex_lock(&dev->turn_lock);
-	queue = dev->queues[idx];
-	dev->queues[idx] = NULL;
-	for (i = queue ? queue->cpl : 0; queue && i != queue->head; i++)
-		if (queue->ops[i % SW_WINDOW].state != SW_OP_DONE)
-			sw_op_finish(dev, &queue->ops[i % SW_WINDOW], SVM_ST_ABORTED, 0);
-	mutex_unlock(&dev->turn_lock);
-	if (!queue)
-		return -ENOENT;
-	WRITE_ONCE(queue->hdr->state, SVM_QS_STOPPED);
-	queue_free(queue);
-	return 0;
-}
-
 /* The acquire pairs with the producer's release store of the mark. */
 bool sw_queue_ready(const struct sw_queue *queue)
 {
@@ -364,6 +344,28 @@ static u32 queue_complete(struct sw_queue *queue)
 		smp_store_release((u64 *)&cpl->done, u.word[1]);
 	}
 	return n;
+}
+
+/* What was taken and has not run is completed as ABORTED, for whoever keeps the mapping. */
+int sw_queue_destroy(struct sw_dev *dev, u32 idx)
+{
+	struct sw_queue *queue;
+	u32 i;
+
+	mutex_lock(&dev->turn_lock);
+	queue = dev->queues[idx];
+	dev->queues[idx] = NULL;
+	for (i = queue ? queue->cpl : 0; queue && i != queue->head; i++)
+		if (queue->ops[i % SW_WINDOW].state != SW_OP_DONE)
+			sw_op_finish(dev, &queue->ops[i % SW_WINDOW], SVM_ST_ABORTED, 0);
+	mutex_unlock(&dev->turn_lock);
+	if (!queue)
+		return -ENOENT;
+	queue_complete(queue);
+	/* Behind the completions: whoever sees the state knows that no more will come. */
+	smp_store_release(&queue->hdr->state, SVM_QS_STOPPED);
+	queue_free(queue);
+	return 0;
 }
 
 /* One turn of one queue. Return: whether anything moved. */
