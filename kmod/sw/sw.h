@@ -88,6 +88,8 @@ struct sw_dev {
 	wait_queue_head_t wait;
 	bool kicked;
 	struct mutex turn_lock;
+	bool closing;
+	unsigned long close_left;	/* jiffies a close may yet wait for stuck lanes */
 	u64 stamp;
 	u32 nb_queues;
 	struct sw_queue *queues[SW_QUEUES_MAX];

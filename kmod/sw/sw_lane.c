@@ -122,8 +122,9 @@ static void lane_start(struct work_struct *work)
 		module_put(THIS_MODULE);
 		lane->result = -ENOMEM;
 		lane->failed = true;
-		smp_store_release(&lane->state, LANE_DONE);
+		/* Before the state: from then on the completion may be made ready for the next. */
 		complete(&lane->gone);
+		smp_store_release(&lane->state, LANE_DONE);
 		kref_put(&lane->refs, lane_free);
 		return;
 	}
@@ -169,6 +170,20 @@ static void abort_parked(struct sw_dev *dev, struct sw_lane *lane)
 }
 
 /*
+ * A close ends its bonds one after the other: all stuck lanes together get the time
+ * that one has otherwise, so close returns however many they are.
+ */
+static void lane_wait_gone(struct sw_dev *dev, struct sw_lane *lane)
+{
+	unsigned long left = READ_ONCE(dev->close_left);
+
+	if (!READ_ONCE(dev->closing))
+		wait_for_completion_timeout(&lane->gone, HZ);
+	else if (left)
+		WRITE_ONCE(dev->close_left, wait_for_completion_timeout(&lane->gone, left));
+}
+
+/*
  * The bond ends: nothing of it stays parked, and its lane goes. One that is stuck
  * where no signal reaches it is left behind; it holds the module and its mm.
  */
@@ -187,9 +202,13 @@ void sw_lane_stop(void *drv, struct vfio_svm_bond *bond)
 	WRITE_ONCE(lane->dev, NULL);
 	spin_unlock(&lane->lock);
 	wake_up(&lane->wait);
-	if (lane->started && !try_wait_for_completion(&lane->gone)) {
-		lane_kill(lane);
-		wait_for_completion_timeout(&lane->gone, HZ);
+	if (lane->started) {
+		/* From here on there is a thread, which holds the module, or none will be. */
+		flush_work(&lane->start);
+		if (!try_wait_for_completion(&lane->gone)) {
+			lane_kill(lane);
+			lane_wait_gone(dev, lane);
+		}
 	}
 	kref_put(&lane->refs, lane_free);
 }
@@ -255,6 +274,17 @@ static void lane_ask(struct sw_lane *lane, struct sw_op *op)
 	}
 }
 
+/* DONE -> IDLE; one that got no thread tries again at its next order. */
+static void lane_reset(struct sw_lane *lane)
+{
+	lane->state = LANE_IDLE;
+	if (lane->failed) {
+		lane->failed = false;
+		lane->started = false;
+		reinit_completion(&lane->gone);
+	}
+}
+
 /* Look after a parked operation, in the DMA thread. */
 void sw_lane_poll(struct sw_dev *dev, struct sw_op *op)
 {
@@ -263,15 +293,10 @@ void sw_lane_poll(struct sw_dev *dev, struct sw_op *op)
 
 	/* A lane that nobody waits for any more is free once it is back. */
 	if (smp_load_acquire(&lane->state) == LANE_DONE && !lane->owner)
-		lane->state = LANE_IDLE;
+		lane_reset(lane);
 	if (op->lane_asked && smp_load_acquire(&lane->state) == LANE_DONE) {
 		result = lane->result;
-		lane->state = LANE_IDLE;
-		if (lane->failed) {
-			lane->failed = false;
-			lane->started = false;
-			reinit_completion(&lane->gone);
-		}
+		lane_reset(lane);
 		sw_lane_forget(op);
 		if (!result || result == -EINTR || result == -ERESTARTSYS)
 			op->state = SW_OP_READY;

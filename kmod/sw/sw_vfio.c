@@ -79,6 +79,7 @@ static int sw_open(struct vfio_device *vdev)
 	int err;
 
 	memset(&dev->stats, 0, sizeof(dev->stats));
+	WRITE_ONCE(dev->closing, false);
 	ctx = vfio_svm_open(&params);
 	if (IS_ERR(ctx))
 		return PTR_ERR(ctx);
@@ -105,6 +106,8 @@ static void sw_close(struct vfio_device *vdev)
 	mutex_lock(&dev->turn_lock);
 	dev->ctx = NULL;
 	mutex_unlock(&dev->turn_lock);
+	WRITE_ONCE(dev->close_left, HZ);
+	WRITE_ONCE(dev->closing, true);
 	vfio_svm_close(ctx);
 }
 
