@@ -23,7 +23,7 @@ bad_lines='BUG:|WARNING:|KASAN|UBSAN|possible circular locking|inconsistent lock
 
 judge()
 {
-	local log=$work/serial.log passed failed line
+	local log=$work/serial.log passed failed line name programs=6
 	passed=$(grep -acE '^ok ' "$log")
 	failed=$(grep -acE '^FAIL ' "$log")
 	if ! grep -aqx 'vm: end' "$log"; then
@@ -33,6 +33,19 @@ judge()
 	fi
 	if grep -aE "$bad_lines" "$log" >"$work/bad.log"; then
 		echo "FAIL vm.kernel_log: $(head -n 5 "$work/bad.log")"
+		failed=$((failed + 1))
+	fi
+	# No verdict is no success: not of the rig's own looks, not of a program that did not run.
+	for name in load unload leftovers taint memleak; do
+		[ "$(grep -acE "^(ok|FAIL) vm_$name(:|\$)" "$log")" != 1 ] || continue
+		echo "FAIL vm.verdict: nothing was said of vm_$name"
+		failed=$((failed + 1))
+	done
+	# vm/init runs one program with 64 bits, and one with 32 for each of five suites.
+	[ -z "${VM_TESTS-}" ] || programs=1
+	line=$(grep -acE '^vm: ran [1-9][0-9]* tests$' "$log")
+	if [ "$line" != "$programs" ]; then
+		echo "FAIL vm.programs: $line test programs ran to their end, not $programs"
 		failed=$((failed + 1))
 	fi
 	line=$(grep -aE '^vm: ran [0-9]+ tests$' "$log" | tr -cd '0-9\n' | awk '{ n += $1 } END { print n + 0 }')
