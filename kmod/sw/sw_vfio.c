@@ -6,7 +6,7 @@
 
 #include "sw.h"
 
-/* Regions, in the order of their index; the index is bits 40 and up of the offset. */
+/* Regions, in the order of their index; the index is bits 32 and up of the offset. */
 enum {
 	REGION_EVENTS,
 	REGION_EVENT_INDEX,
@@ -14,7 +14,8 @@ enum {
 	REGION_QUEUES,			/* + queue */
 };
 
-#define REGION_SHIFT	40
+/* A 32-bit program maps with 32 bits of page number: the last queue must be within. */
+#define REGION_SHIFT	32
 
 static u64 sw_stamp(void *drv)
 {

@@ -177,6 +177,19 @@ static void full_ring_counts_what_it_drops(void)
 	CHECK_EQ(dev.events->dropped, 2);
 }
 
+/* A 32-bit program names a page by 32 bits: 64 queues and the others must be within. */
+static void all_regions_are_in_reach_of_32_bits(void)
+{
+	struct device dev;
+	uint64_t stride;
+
+	device_open(&dev, 0);
+	stride = device_region(&dev, VFIO_SVM_REGION_EVENT_INDEX).offset -
+		 device_region(&dev, VFIO_SVM_REGION_EVENTS).offset;
+	CHECK(stride >= 32u << 20);
+	CHECK((stride * (3 + 64) - 1) >> 12 <= UINT32_MAX);
+}
+
 static const struct test event_tests[] = {
 	TEST(exit_is_told),
 	TEST(unbound_exit_is_not_told),
@@ -187,6 +200,7 @@ static const struct test event_tests[] = {
 	TEST(eventfd_of_another_sort_is_refused),
 	TEST(lying_index_loses_events_only),
 	TEST(full_ring_counts_what_it_drops),
+	TEST(all_regions_are_in_reach_of_32_bits),
 };
 
 SUITE(event);
