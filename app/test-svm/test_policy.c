@@ -208,6 +208,46 @@ test_policy_one_process_leaves_room_for_another(void)
 	fake_owner_destroy(fo);
 }
 
+/* One process, two users: as a pid is that a connection of its first holder outlives. */
+static void
+body_knocks_as_two(int in, int out, void *arg)
+{
+	const struct fake_owner *fo = arg;
+	int sock[3];
+
+	child_tell(out, (uint64_t)(int64_t)knock(fo, &sock[0]));
+	if (seteuid(NOBODY) != 0)
+		_exit(1);
+	child_tell(out, (uint64_t)(int64_t)knock(fo, &sock[1]));
+	child_tell(out, (uint64_t)(int64_t)knock(fo, &sock[2]));
+	child_listen(in);
+}
+
+static void
+test_policy_a_pid_of_one_user_is_not_anothers(void)
+{
+	const struct svm_server_conf limits = { .max_per_pid = 1,
+		.rules = { .nb_uids = 2, .uids = { 0, NOBODY } } };
+	struct child c = { .pid = 0 };
+	struct fake_owner *fo;
+
+	if (not_root())
+		return;
+	fo = begin(&limits);
+	child_start(&c, body_knocks_as_two, fo);
+	TEST_EQUAL((int64_t)child_hear(&c), 0);
+	TEST_EQUAL((int64_t)child_hear(&c), 0);
+	TEST_EQUAL((int64_t)child_hear(&c), -EUSERS);
+	child_end(&c);
+	/* Each has given back what was counted for it. */
+	CU_ASSERT(fake_wait_workers(fo, 0));
+	child_start(&c, body_knocks_as_two, fo);
+	TEST_EQUAL((int64_t)child_hear(&c), 0);
+	TEST_EQUAL((int64_t)child_hear(&c), 0);
+	child_end(&c);
+	fake_owner_destroy(fo);
+}
+
 static void
 test_policy_queues_over_a_workers_limit_are_refused(void)
 {
@@ -338,6 +378,7 @@ test_policy_add(CU_pSuite suite)
 		T(test_policy_user_or_group_listed_is_admitted),
 		T(test_policy_one_user_leaves_room_for_another),
 		T(test_policy_one_process_leaves_room_for_another),
+		T(test_policy_a_pid_of_one_user_is_not_anothers),
 		T(test_policy_queues_over_a_workers_limit_are_refused),
 		T(test_policy_messages_over_the_rate_wait),
 		T(test_policy_descriptors_of_the_reserve_are_not_for_workers),

@@ -10,9 +10,12 @@
 
 #define ADMIT_TELL_MS	1000
 
-/* What is counted, in one table. */
+/*
+ * What is counted, in one table. A process is counted for its user: a connection
+ * may outlive it, held by a copy of the socket, and the pid be another's by then.
+ */
 #define KEY_UID(uid)	(UINT64_C(1) << 32 | (uint32_t)(uid))
-#define KEY_PID(pid)	(UINT64_C(2) << 32 | (uint32_t)(pid))
+#define KEY_PID(pid, uid)	(UINT64_C(1) << 63 | (uint64_t)(pid) << 32 | (uint32_t)(uid))
 
 bool
 svm_fd_reserved(int fd)
@@ -80,7 +83,7 @@ svm_admit_take(struct svm_admit *a, int sock, uint64_t now_ms)
 			"its user has as many workers as max_per_uid= allows");
 	if (rc != 0)
 		return rc;
-	rc = svm_tally_add(&a->tally, KEY_PID(pid), conf->max_per_pid);
+	rc = svm_tally_add(&a->tally, KEY_PID(pid, uid), conf->max_per_pid);
 	if (rc != 0) {
 		svm_tally_del(&a->tally, KEY_UID(uid));
 		return rc != -EUSERS ? rc : refuse(a, now_ms, pid, uid, rc,
@@ -94,6 +97,6 @@ void
 svm_admit_put(struct svm_admit *a, pid_t pid, uid_t uid)
 {
 	svm_tally_del(&a->tally, KEY_UID(uid));
-	svm_tally_del(&a->tally, KEY_PID(pid));
+	svm_tally_del(&a->tally, KEY_PID(pid, uid));
 	a->nb--;
 }
