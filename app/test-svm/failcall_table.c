@@ -211,6 +211,7 @@ static const struct fc_row rows[] = {
 	{ "send", FC_MINUS_ONE, { ENOBUFS, ENOMEM, EAGAIN }, NULL, NULL },
 	{ "sendmsg", FC_MINUS_ONE, { ENOBUFS, ENOMEM, EAGAIN }, NULL, NULL },
 	{ "shutdown", FC_NEVER, { 0 }, NULL, NULL },
+	{ "ioctl", FC_NEVER, { 0 }, NULL, NULL },	/* SIOCOUTQ */
 	/* tasks */
 	{ "getrandom", FC_MINUS_ONE, { EAGAIN }, NULL, NULL },
 	{ "prctl", FC_MINUS_ONE, { EINVAL }, NULL, NULL },

@@ -15,6 +15,7 @@
 #include <CUnit/CUnit.h>
 
 #include "fake_owner.h"
+#include "runner.h"
 #include "svm_sock.h"
 #include "svm_worker.h"
 #include "test_server.h"
@@ -261,6 +262,33 @@ test_server_killed_worker_gives_all_back(void)
 	fake_owner_destroy(fo);
 }
 
+/* Memory that it does not take would be on its way for ever, at the owner's cost. */
+static void
+test_server_worker_that_takes_no_memory_gets_no_more(void)
+{
+	struct fake_owner *fo = begin();
+	const int sock = raw_ready(fo->path);
+	struct pollfd end = { .fd = sock };
+	union svm_msg msg;
+	int i;
+
+	TEST_EQUAL(raw_bind(sock, 0), 0);
+	for (i = 0; i != 3; i++) {
+		svm_msg_init(&msg, SVM_MSG_QUEUE_CREATE, 1, 10 + i);
+		msg.queue_create.depth = 32;
+		raw_send(sock, &msg, msg.hdr.len);
+	}
+	/* Nothing is read before the owner has hung up. */
+	TEST_EQUAL(poll(&end, 1, FAKE_BOUND_MS), 1);
+	TEST_EQUAL(fake_count(&fo->created), 1);
+	TEST_EQUAL(raw_recv(sock, &msg), sizeof(msg.queue_create_reply));
+	TEST_EQUAL(msg.queue_create_reply.status, 0);
+	CU_ASSERT(raw_refused(sock, -EPROTO));
+	CU_ASSERT(fake_wait_for(&fo->destroyed, 1));
+	close(sock);
+	fake_owner_destroy(fo);
+}
+
 static void
 test_server_busy_device_is_asked_again(void)
 {
@@ -409,6 +437,7 @@ test_server_lives_add(CU_pSuite suite)
 		T(test_server_end_leaves_nothing_behind),
 		T(test_server_end_leaves_a_socket_of_others),
 		T(test_server_killed_worker_gives_all_back),
+		T(test_server_worker_that_takes_no_memory_gets_no_more),
 		T(test_server_busy_device_is_asked_again),
 		T(test_server_end_gives_all_back),
 		T(test_server_worker_that_never_reads_is_hung_up_on),

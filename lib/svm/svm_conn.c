@@ -169,6 +169,13 @@ handle_queue_create(struct svm_conn *conn, const struct svm_msg_queue_create *in
 	uint32_t i = 0;
 	int rc = 0;
 
+	/*
+	 * One memory on its way at a time. A worker that does not take what it is
+	 * sent could make and destroy queues for ever: descriptors under way count
+	 * for the owner, whose limit of them is everybody's.
+	 */
+	if (svm_sock_unread(conn->fd))
+		return -EPROTO;
 	svm_msg_init(&out, SVM_MSG_QUEUE_CREATE_REPLY, conn->version, in->hdr.seq);
 	if (svm_ring_depth_check(in->depth) != 0 || in->depth > conf->max_depth ||
 			(in->features & ~SVM_QF_MULTI_PRODUCER) != 0)

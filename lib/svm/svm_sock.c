@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -211,6 +213,14 @@ svm_sock_peer_pidfd(int sock)
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) != 0)
 		return -1;
 	return fd;
+}
+
+bool
+svm_sock_unread(int sock)
+{
+	int n = 0;
+
+	return ioctl(sock, SIOCOUTQ, &n) == 0 && n != 0;
 }
 
 int

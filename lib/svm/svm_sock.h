@@ -22,6 +22,7 @@
 #ifndef SVM_SOCK_H
 #define SVM_SOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -86,6 +87,10 @@ svm_sock_peer_groups(int sock, gid_t *groups, uint32_t max);
  */
 int
 svm_sock_peer_pidfd(int sock);
+
+/** Whether the peer has not received yet all that it was sent. */
+bool
+svm_sock_unread(int sock);
 
 /**
  * Send one message whole.
