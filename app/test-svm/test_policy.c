@@ -13,6 +13,7 @@
 #include "fake_owner.h"
 #include "runner.h"
 #include "svm_admit.h"
+#include "svm_sock.h"
 #include "svm_worker.h"
 #include "test_child.h"
 #include "test_server.h"
@@ -340,6 +341,35 @@ test_policy_descriptors_of_the_reserve_are_not_for_workers(void)
 	fake_owner_destroy(fo);
 }
 
+/* Workers may be connected when the descriptors become few: binds take one, too. */
+static void
+test_policy_descriptors_of_the_reserve_are_not_for_binds(void)
+{
+	const struct svm_server_conf limits = { .max_rate = 0 };
+	struct fake_owner *fo = begin(&limits);
+	const int sock = raw_ready(fo->path), next = dup(sock);
+	const int pidfd = svm_sock_peer_pidfd(sock);
+	struct rlimit before, low;
+
+	close(next);
+	if (pidfd >= 0)
+		close(pidfd);
+	TEST_EQUAL(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	/* The next one is the first of the reserve. */
+	low.rlim_cur = next + 1;
+	TEST_EQUAL(setrlimit(RLIMIT_NOFILE, &low), 0);
+	/* Before Linux 6.5 there is no such descriptor. */
+	TEST_EQUAL(raw_bind(sock, 0), pidfd >= 0 ? -EMFILE : 0);
+	TEST_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
+	if (pidfd >= 0)
+		TEST_EQUAL(raw_bind(sock, 0), 0);
+	TEST_EQUAL(dup(sock), next);
+	close(next);
+	close(sock);
+	fake_owner_destroy(fo);
+}
+
 static void
 test_policy_tally_counts_as_a_list_would(void)
 {
@@ -382,6 +412,7 @@ test_policy_add(CU_pSuite suite)
 		T(test_policy_queues_over_a_workers_limit_are_refused),
 		T(test_policy_messages_over_the_rate_wait),
 		T(test_policy_descriptors_of_the_reserve_are_not_for_workers),
+		T(test_policy_descriptors_of_the_reserve_are_not_for_binds),
 		T(test_policy_tally_counts_as_a_list_would),
 #undef T
 	};

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "svm_admit.h"
 #include "svm_conn.h"
 #include "svm_log.h"
 #include "svm_sock.h"
@@ -112,6 +114,11 @@ svm_conn_handle_bind(struct svm_conn *conn, const struct svm_msg_bind *in)
 	if (conn->bond != 0)
 		return refuse(conn, SVM_MSG_CHALLENGE, in->hdr.seq, -EEXIST);
 	peer.pidfd = svm_sock_peer_pidfd(conn->fd);
+	/* It may have to wait for its turn, with all the others. */
+	if (peer.pidfd >= 0 && svm_fd_reserved(peer.pidfd)) {
+		close(peer.pidfd);
+		return refuse(conn, SVM_MSG_CHALLENGE, in->hdr.seq, -EMFILE);
+	}
 	rc = env->ops->bind_begin(env->arg, &peer, in->user, in->word, &conn->bind_req);
 	if (rc != 0) {
 		conn->bind_req = NULL;
