@@ -274,6 +274,57 @@ test_policy_queues_over_a_workers_limit_are_refused(void)
 	fake_owner_destroy(fo);
 }
 
+/* Queues on two connections of a user that is not root, up to the first refusal. */
+static void
+body_takes_queues(int in, int out, void *arg)
+{
+	const struct who *w = arg;
+	int sock[2], i, nb = 0;
+
+	if (setgid(w->gid) != 0 || setuid(w->uid) != 0)
+		_exit(1);
+	prctl(PR_SET_DUMPABLE, 1);
+	for (i = 0; i != 2; i++) {
+		sock[i] = raw_ready(w->fo->path);
+		if (sock[i] < 0 || raw_bind(sock[i], 0) != 0)
+			_exit(2);
+	}
+	/* Each has fewer than a worker may have. */
+	while (nb <= FAKE_QUEUES && raw_queue(sock[nb & 1], 32, 0) == 0)
+		nb++;
+	child_tell(out, nb);
+	child_listen(in);
+	child_tell(out, (uint64_t)(int64_t)raw_queue_destroy(sock[0], 0));
+	child_tell(out, (uint64_t)(int64_t)raw_queue(sock[1], 32, 0));
+	child_tell(out, (uint64_t)(int64_t)raw_queue(sock[1], 32, 0));
+	child_listen(in);
+}
+
+static void
+test_policy_one_users_queues_leave_room_for_another(void)
+{
+	const struct svm_server_conf limits = { .rules = { .nb_uids = 2,
+		.uids = { NOBODY, OTHER } } };
+	struct child one = { .pid = 0 }, two = { .pid = 0 };
+	struct fake_owner *fo;
+
+	if (not_root())
+		return;
+	fo = begin(&limits);
+	child_start(&one, body_takes_queues, &(struct who){ fo, NOBODY, NOBODY, 0 });
+	TEST_EQUAL(child_hear(&one), FAKE_QUEUES / 2);
+	child_start(&two, body_takes_queues, &(struct who){ fo, OTHER, OTHER, 0 });
+	TEST_EQUAL(child_hear(&two), FAKE_QUEUES / 2);
+	/* One that is given back can be had, and no more. */
+	child_say(&one, 'g');
+	TEST_EQUAL((int64_t)child_hear(&one), 0);
+	TEST_EQUAL((int64_t)child_hear(&one), 0);
+	TEST_EQUAL((int64_t)child_hear(&one), -ENOSPC);
+	child_end(&one);
+	child_end(&two);
+	fake_owner_destroy(fo);
+}
+
 /* The one who sends too much waits; nobody else does, and nothing is lost. */
 static void
 test_policy_messages_over_the_rate_wait(void)
@@ -410,6 +461,7 @@ test_policy_add(CU_pSuite suite)
 		T(test_policy_one_process_leaves_room_for_another),
 		T(test_policy_a_pid_of_one_user_is_not_anothers),
 		T(test_policy_queues_over_a_workers_limit_are_refused),
+		T(test_policy_one_users_queues_leave_room_for_another),
 		T(test_policy_messages_over_the_rate_wait),
 		T(test_policy_descriptors_of_the_reserve_are_not_for_workers),
 		T(test_policy_descriptors_of_the_reserve_are_not_for_binds),

@@ -6,6 +6,7 @@
 
 #include "svm_conn.h"
 #include "svm_log.h"
+#include "svm_policy.h"
 #include "svm_ring.h"
 #include "svm_sock.h"
 
@@ -39,15 +40,23 @@ reply_status(struct svm_conn *conn, const struct svm_msg_hdr *to, int status)
 	return svm_conn_reply(conn, &out, -1);
 }
 
+/* Where several users may come, none takes all the queues. */
+static uint32_t
+queues_of_user(const struct svm_server_conf *conf)
+{
+	return svm_rules_many_users(&conf->rules) ? (conf->max_queues + 1) / 2 :
+		conf->max_queues;
+}
+
 static uint32_t
 queues_allowed(const struct svm_conn *conn)
 {
 	const struct svm_server_conf *conf = conn->env->conf;
-	uint32_t max = SVM_PROTO_QUEUES_MAX;
+	uint32_t max = queues_of_user(conf);
 
 	if (conf->max_worker_queues != 0 && conf->max_worker_queues < max)
 		max = conf->max_worker_queues;
-	return conf->max_queues < max ? conf->max_queues : max;
+	return max < SVM_PROTO_QUEUES_MAX ? max : SVM_PROTO_QUEUES_MAX;
 }
 
 /*
@@ -131,7 +140,7 @@ handle_unbind(struct svm_conn *conn, const struct svm_msg_plain *in)
 	return reply_status(conn, &in->hdr, rc);
 }
 
-/* Make a queue in slot i and send its memory. */
+/* Make a queue in slot i, which has been counted, and send its memory. */
 static int
 queue_give(struct svm_conn *conn, const struct svm_msg_queue_create *in, uint32_t i,
 		union svm_msg *out)
@@ -144,6 +153,7 @@ queue_give(struct svm_conn *conn, const struct svm_msg_queue_create *in, uint32_
 
 	rc = env->ops->queue_create(env->arg, conn->bond, in->depth, features, &queue, &fd);
 	if (rc != 0) {
+		svm_tally_del(&conn->env->queues_of, conn->uid);
 		out->queue_create_reply.status = rc;
 		return svm_conn_reply(conn, out, -1);
 	}
@@ -185,6 +195,10 @@ handle_queue_create(struct svm_conn *conn, const struct svm_msg_queue_create *in
 	else if (conn->nb_queues >= queues_allowed(conn) ||
 			conn->env->nb_queues >= conf->max_queues)
 		rc = -ENOSPC;
+	if (rc == 0)
+		rc = svm_tally_add(&conn->env->queues_of, conn->uid, queues_of_user(conf));
+	if (rc == -EUSERS)
+		rc = -ENOSPC;
 	if (rc != 0) {
 		out.queue_create_reply.status = rc;
 		return svm_conn_reply(conn, &out, -1);
@@ -205,6 +219,7 @@ queue_take_back(struct svm_conn *conn, uint32_t i)
 	conn->queue[i] = NULL;
 	conn->nb_queues--;
 	conn->env->nb_queues--;
+	svm_tally_del(&conn->env->queues_of, conn->uid);
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 
 #include "svm_proto.h"
 #include "svm_server.h"
+#include "svm_tally.h"
 
 /*
  * A bind under way:
@@ -54,6 +55,7 @@ struct svm_conn_env {
 	const struct svm_server_ops *ops;
 	void *arg;		/* for ops */
 	uint32_t nb_queues;	/* of all connections */
+	struct svm_tally queues_of;	/* how many of them a user has */
 	/* Connections with a bind: under way, waiting for a turn, asked. */
 	struct svm_conn_list binding, waiting, asked;
 };

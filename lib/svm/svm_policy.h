@@ -21,6 +21,13 @@ svm_rules_exist(const struct svm_rules *rules)
 	return rules->nb_uids != 0 || rules->nb_gids != 0;
 }
 
+/** Whether workers of several users may come, who are to leave each other room. */
+static inline bool
+svm_rules_many_users(const struct svm_rules *rules)
+{
+	return rules->nb_gids != 0 || rules->nb_uids > 1;
+}
+
 /** Mode of the socket: with rules everybody may knock, and the rules answer. */
 static inline mode_t
 svm_rules_mode(const struct svm_rules *rules)

@@ -462,6 +462,7 @@ svm_server_destroy(struct svm_server *server)
 	pthread_join(server->thread, NULL);
 	fds_close(server);
 	svm_tally_fini(&server->admit.tally);
+	svm_tally_fini(&server->env.queues_of);
 	free((char *)(uintptr_t)server->conf.path);
 	free(server);
 }
