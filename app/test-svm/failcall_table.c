@@ -199,6 +199,7 @@ static const struct fc_row rows[] = {
 	{ "lstat64", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
 	{ "stat64", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
 	{ "unlink", FC_NEVER, { 0 }, NULL, NULL },
+	{ "getcwd", FC_NULL, { ENOMEM }, NULL, NULL },
 	/* sockets */
 	{ "socket", FC_MINUS_ONE, { EMFILE, ENFILE, ENOMEM }, NULL, NULL },
 	{ "bind", FC_MINUS_ONE, { EADDRINUSE, ENOMEM }, NULL, NULL },

@@ -4,6 +4,7 @@
  * wrong is refused in one line that names it, and leaves no trace.
  */
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,28 @@ test_devargs_longest_socket_path_accepted(void)
 	TEST_EQUAL(rmdir(dir), 0);
 }
 
+/* Of a device that was made elsewhere nothing stays behind, either. */
+static void
+test_devargs_relative_socket_is_made_absolute(void)
+{
+	char dir[] = "/tmp/svm-args-XXXXXX", path[64], before[PATH_MAX];
+	struct rte_svm_info info;
+	int dev;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(getcwd(before, sizeof(before)));
+	TEST_EQUAL(chdir(dir), 0);
+	TEST_EQUAL(rte_vdev_init(NAME, "socket=here.sock"), 0);
+	TEST_EQUAL(chdir(before), 0);
+	dev = rte_svm_get_dev_id(NAME);
+	TEST_EQUAL(rte_svm_info_get((uint16_t)dev, &info), 0);
+	snprintf(path, sizeof(path), "%s/here.sock", dir);
+	CU_ASSERT_STRING_EQUAL(info.socket, path);
+	TEST_EQUAL(access(path, F_OK), 0);
+	TEST_EQUAL(rte_vdev_uninit(NAME), 0);
+	TEST_EQUAL(rmdir(dir), 0);
+}
+
 static void
 test_devargs_unknown_key_refused_naming_all_keys(void)
 {
@@ -340,6 +363,7 @@ test_devargs_suite(void)
 		T(test_devargs_wrong_value_refused_naming_key_and_allowed),
 		T(test_devargs_socket_path_too_long_refused),
 		T(test_devargs_longest_socket_path_accepted),
+		T(test_devargs_relative_socket_is_made_absolute),
 		T(test_devargs_unknown_key_refused_naming_all_keys),
 		T(test_devargs_key_given_twice_refused),
 		T(test_devargs_more_pairs_than_keys_refused),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <numa.h>
 
@@ -206,16 +207,23 @@ idle_set(struct svm_dev_conf *conf, const char *value)
 static int
 socket_set(struct svm_dev_conf *conf, const char *value)
 {
-	const size_t len = strlen(value);
+	char cwd[PATH_MAX] = "";
+	int len;
 
-	if (len == 0 || len >= sizeof(conf->socket))
+	if (*value == '\0')
 		return -EINVAL;
 	if (strcmp(value, "none") == 0) {
 		conf->socket[0] = '\0';
 		conf->socket_required = false;
 		return 0;
 	}
-	memcpy(conf->socket, value, len + 1);
+	/* The process may change its folder, and a worker is in another one. */
+	if (*value != '/' && getcwd(cwd, sizeof(cwd)) == NULL)
+		return -EINVAL;
+	len = snprintf(conf->socket, sizeof(conf->socket), "%s%s%s", cwd,
+		*value != '/' ? "/" : "", value);
+	if (len < 0 || (size_t)len >= sizeof(conf->socket))
+		return -EINVAL;
 	conf->socket_required = true;
 	return 0;
 }
@@ -302,7 +310,7 @@ static const struct devarg devargs[] = {
 	{ "cma", "lane, inline or privileged", cma_set },
 	{ "timeout_us", "1000 to 60000000", timeout_set },
 	{ "idle_us", "0 to 1000000", idle_set },
-	{ "socket", "a path of at most 107 bytes, or none", socket_set },
+	{ "socket", "a path of at most 107 bytes, made absolute, or none", socket_set },
 	{ "max_bonds", "1 to 65535", max_bonds_set },
 	{ "uids", "user ids, up to 16 different ones joined by ':'", uids_set },
 	{ "gids", "group ids, up to 16 different ones joined by ':'", gids_set },
