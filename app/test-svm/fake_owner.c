@@ -292,6 +292,7 @@ fake_owner_start(struct fake_owner *fo, uint32_t idle_us)
 		.max_per_pid = fo->limits.max_per_pid,
 		.max_worker_queues = fo->limits.max_worker_queues,
 		.max_rate = fo->limits.max_rate,
+		.end_ms = fo->limits.end_ms != 0 ? fo->limits.end_ms : FAKE_BOUND_MS,
 	};
 
 	return svm_server_create(&conf, &ops, fo, &fo->server);

@@ -46,7 +46,7 @@ struct fake_owner {
 	char path[96];
 	struct svm_server *server;
 
-	struct svm_server_conf limits;	/* of these the rules and max_per_*, max_worker_*, max_rate */
+	struct svm_server_conf limits;	/* of these the rules and max_per_*, max_worker_*, max_rate, end_ms */
 	int bind_status;	/* what BIND is answered */
 	int prove_status;	/* what PROOF is, when the nonce is right */
 	enum fake_memory memory;

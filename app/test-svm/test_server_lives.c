@@ -315,10 +315,31 @@ test_server_end_gives_all_back(void)
 
 	CU_ASSERT_TRUE(fake_wait_for(&fo->created, 2));
 	__atomic_store_n(&fo->busy, 3, __ATOMIC_RELAXED);
-	fake_owner_stop(fo);
+	TEST_EQUAL(svm_server_destroy(fo->server), 0);
+	fo->server = NULL;
 	CU_ASSERT_EQUAL(fake_count(&fo->destroyed), 2);
 	CU_ASSERT_EQUAL(fake_count(&fo->unbinds), 1);
 	CU_ASSERT_EQUAL(fake_count(&fo->order_wrong), 0);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	fake_owner_destroy(fo);
+}
+
+static void
+test_server_end_says_that_not_all_was_given_back(void)
+{
+	struct fake_owner *fo = fake_owner_create();
+	pid_t child;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fo);
+	fo->limits.end_ms = 50;
+	CU_ASSERT_EQUAL_FATAL(fake_owner_start(fo, 0), 0);
+	child = worker_process(fo);
+	CU_ASSERT_TRUE(fake_wait_for(&fo->created, 2));
+	fake_set(&fo->busy, INT32_MAX);
+	TEST_EQUAL(svm_server_destroy(fo->server), -EBUSY);
+	fo->server = NULL;
+	TEST_EQUAL(fake_count(&fo->destroyed), 0);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	fake_owner_destroy(fo);
@@ -440,6 +461,7 @@ test_server_lives_add(CU_pSuite suite)
 		T(test_server_worker_that_takes_no_memory_gets_no_more),
 		T(test_server_busy_device_is_asked_again),
 		T(test_server_end_gives_all_back),
+		T(test_server_end_says_that_not_all_was_given_back),
 		T(test_server_worker_that_never_reads_is_hung_up_on),
 		T(test_server_worker_that_floods_does_not_starve_another),
 		T(test_server_connection_that_says_nothing_is_hung_up_on),

@@ -16,6 +16,9 @@ int svm_logtype;
 #define STEP_TRIES	20u
 #define STEP_US		50u
 
+/* The end of the server waits as long as a control call, and so long at the least. */
+#define SERVER_END_MS	10000u
+
 /* On top of what a control call may wait for the engine: a bind asks the kernel a lot. */
 #define CALLS_END_US	10000000u
 
@@ -155,6 +158,7 @@ dev_create_server(struct svm_dev *dev)
 		.max_worker_queues = dev->conf.max_queues,
 		.max_rate = dev->conf.max_rate,
 		.rules = dev->conf.rules,
+		.end_ms = RTE_MAX(SVM_ENGINE_END_US(dev->conf.timeout_us) / 1000, SERVER_END_MS),
 		.wake_fd = dev->lanes != NULL ? svm_lane_pool_eventfd(dev->lanes) : -1,
 		.may_sleep = true,
 	};
@@ -341,7 +345,8 @@ svm_dev_destroy(struct svm_dev *dev)
 			clean = false;
 	if (!dev_unbind_all(dev))
 		clean = false;
-	svm_server_destroy(dev->server);
+	if (svm_server_destroy(dev->server) < 0)
+		clean = false;
 	svm_run_fini(dev);
 	if (!clean) {
 		/* A task that nothing can interrupt may still use this memory. */

@@ -35,8 +35,6 @@
 #define SERVER_SLOW_MS		500
 /* Rest after accept failed for want of descriptors or memory. */
 #define SERVER_ACCEPT_REST_MS	100
-/* How long the end of the server goes on asking a busy device. */
-#define SERVER_END_MS		10000
 
 struct svm_server {
 	struct svm_server_conf conf;
@@ -49,6 +47,7 @@ struct svm_server {
 	int eventfd;
 	pthread_t thread;
 	bool stop;		/* atomic; with eventfd */
+	int end_ret;		/* the thread's last word */
 
 	/* the server's thread only, but for nb_workers */
 	struct svm_conn_env env;
@@ -281,7 +280,7 @@ static void
 conns_end(struct svm_server *s)
 {
 	const struct timespec tick = { .tv_nsec = SERVER_TICK_MS * 1000000L };
-	const uint64_t end = now_ms() + SERVER_END_MS;
+	const uint64_t end = now_ms() + s->conf.end_ms;
 	struct svm_conn *conn, *next;
 
 	while ((conn = TAILQ_FIRST(&s->conns)) != NULL)
@@ -298,6 +297,7 @@ conns_end(struct svm_server *s)
 			(int)conn->pid, conn->nb_queues);
 		TAILQ_REMOVE(&s->leaving, conn, link);
 		svm_conn_destroy(conn);
+		s->end_ret = -EBUSY;
 	}
 }
 
@@ -451,20 +451,24 @@ server_wake(struct svm_server *s)
 	} while (n < 0 && errno == EINTR);
 }
 
-void
+int
 svm_server_destroy(struct svm_server *server)
 {
+	int ret;
+
 	if (server == NULL)
-		return;
+		return 0;
 	/* Pairs with the acquire load in server_main(). */
 	__atomic_store_n(&server->stop, true, __ATOMIC_RELEASE);
 	server_wake(server);
 	pthread_join(server->thread, NULL);
+	ret = server->end_ret;
 	fds_close(server);
 	svm_tally_fini(&server->admit.tally);
 	svm_tally_fini(&server->env.queues_of);
 	free((char *)(uintptr_t)server->conf.path);
 	free(server);
+	return ret;
 }
 
 int

@@ -82,6 +82,7 @@ struct svm_server_conf {
 	uint32_t max_worker_queues;	/* of one connection; 0: SVM_PROTO_QUEUES_MAX */
 	uint32_t max_rate;	/* messages a second of one connection; 0: no limit */
 	struct svm_rules rules;
+	uint32_t end_ms;	/* how long the end goes on asking a busy device */
 	int wake_fd;		/* an eventfd that wakes the server, too; -1: none */
 	bool may_sleep;		/* queues say SVM_QF_MAY_SLEEP */
 };
@@ -96,9 +97,12 @@ svm_server_create(const struct svm_server_conf *conf, const struct svm_server_op
 
 /**
  * Hang up on every worker (their queues and bonds are given back through ops),
- * end the thread, unlink the socket.
+ * end the thread, unlink the socket. The server is gone in any case.
+ *
+ * @return 0; -EBUSY: the device had not taken all back after end_ms: queues, bonds
+ *   or binds of workers are left.
  */
-void
+int
 svm_server_destroy(struct svm_server *server);
 
 /** Watch a pidfd for a bond's end. Any thread. 0 or -errno. */
