@@ -12,7 +12,7 @@ boot_guest()
 	timeout -k 10 "$limit" nice qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 \
 		-m 2048 -nodefaults -no-user-config -display none -monitor none -no-reboot \
 		-serial stdio -kernel "$vmlinuz" -initrd "$work/initramfs.gz" \
-		-append "$append vm_tests=${VM_TESTS-} vm_debug=$debug ${VM_APPEND-}" \
+		-append "$append rig_tests=${VM_TESTS-} rig_debug=$debug ${VM_APPEND-}" \
 		</dev/null 2>&1 | sed -u 's/\r//g' | tee "$work/serial.log" |
 		grep --line-buffered -aE '^(ok|FAIL|note) '
 	true
