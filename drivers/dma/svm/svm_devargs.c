@@ -110,12 +110,13 @@ core_usable(uint32_t core)
 static int
 core_set(struct svm_dev_conf *conf, const char *value)
 {
+	const size_t len = strlen(value);
 	char list[128], *one, *rest = list;
 	uint32_t core;
 
-	if (strlen(value) >= sizeof(list))
+	if (len >= sizeof(list))
 		return -EINVAL;
-	strcpy(list, value);
+	memcpy(list, value, len + 1);
 	while ((one = strsep(&rest, "+")) != NULL) {
 		if (conf->nb_cores == SVM_ENGINES_MAX ||
 				number_parse(one, 0, CPU_SETSIZE - 1, &core) != 0 ||
