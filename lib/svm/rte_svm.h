@@ -62,17 +62,23 @@
  * Workers. A process that uses libsvm_worker connects to the device's socket
  * (rte_svm_info_get()), binds itself, and shows up in rte_svm_bond_list() with
  * its pid and a value of its choice, mostly an address. Any other process is
- * bound by rte_svm_bind(), and knows nothing of it. A bond ends by
- * rte_svm_unbind(), and with its process or connection.
+ * bound by rte_svm_bind(), and knows nothing of it. When its process ends or
+ * calls exec, a bond is dead. One that the worker asked for leaves the list by
+ * itself then, or when the worker leaves; one of rte_svm_bind() stays there,
+ * dead, and keeps its PASID until rte_svm_unbind().
  *
  * Operations. What a worker says, the addresses too, is only as good as the
  * worker: never follow a pointer of its, give it to the device. Memory named by
  * an operation stays until its result. Results come in submission order, but
  * operations may run in any order, unless #RTE_SVM_OP_F_FENCE keeps one back. A
  * flag written by a fenced operation, or by one submitted after the result of the
- * data, is seen by a worker that loads it with acquire after the data.
+ * data, is seen by a worker that loads it with acquire after the data. The other
+ * way: what a worker wrote before it stored a flag with release is read by an
+ * operation submitted after the result that showed the flag.
  *
- * Fault records and counters are in rte_svm_stats.h, which this file includes.
+ * Operations and results are in rte_svm_op.h, fault records and counters in
+ * rte_svm_stats.h, which this file includes. The device's arguments (engine=,
+ * socket=, ...) and their defaults are a table in the README.
  *
  * The same engine stands behind the dmadev of the same name; there,
  * rte_svm_vchan_attach() says which bonds a vchan moves data between. Workers
@@ -137,6 +143,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "rte_svm_op.h"
 #include "rte_svm_stats.h"
 #include "rte_svm_window.h"
 
@@ -176,7 +183,7 @@ enum rte_svm_tier {
 /** What rte_svm_info_get() tells. */
 struct rte_svm_info {
 	char name[RTE_SVM_NAME_LEN];	/**< of the vdev, "svm0" */
-	char socket[RTE_SVM_PATH_LEN];	/**< where workers connect; "" for none */
+	char socket[RTE_SVM_PATH_LEN];	/**< where workers connect, from the probe until the removal; "" for none */
 	enum rte_svm_engine engine;	/**< devarg `engine` */
 	enum rte_svm_cma cma;		/**< devarg `cma` */
 	int16_t dma_dev_id;		/**< the dmadev of the same name, -1 for none */
@@ -210,70 +217,6 @@ struct rte_svm_bond_info {
 	enum rte_svm_bond_state state;	/**< where it is in its life */
 	enum rte_svm_tier tier;	/**< how its memory is reached */
 	uint8_t by_socket;	/**< 1: the worker asked for it, 0: rte_svm_bind() */
-};
-
-/** Operations. */
-enum rte_svm_opcode {
-	RTE_SVM_OP_NOP = 0,		/**< nothing, but completes in its turn */
-	RTE_SVM_OP_COPY = 1,		/**< src -> dst */
-	RTE_SVM_OP_COPY_SG = 2,		/**< segs[0..nb_segs), one result for all */
-	RTE_SVM_OP_FILL = 3,		/**< pattern, every 8 bytes -> dst */
-	RTE_SVM_OP_COMPARE = 4,		/**< src against dst */
-	RTE_SVM_OP_COMPARE_PATTERN = 5,	/**< src against pattern */
-};
-
-/** Start only when every operation before it in the queue is done. */
-#define RTE_SVM_OP_F_FENCE	0x01
-
-/** One piece of RTE_SVM_OP_COPY_SG. */
-struct rte_svm_seg {
-	uint64_t src;		/**< address in the operation's src_bond */
-	uint64_t dst;		/**< address in its dst_bond */
-	uint32_t len;		/**< bytes, 1 to RTE_SVM_LEN_MAX */
-};
-
-/** One operation for rte_svm_submit(). Fields it does not use are ignored. */
-struct rte_svm_op {
-	enum rte_svm_opcode op;	/**< what to do */
-	uint32_t flags;		/**< RTE_SVM_OP_F_* */
-	uint64_t src;		/**< address in src_bond */
-	uint64_t dst;		/**< address in dst_bond */
-	uint64_t src_bond;	/**< RTE_SVM_OWNER, or a bond */
-	uint64_t dst_bond;	/**< likewise */
-	uint32_t len;		/**< bytes, 1 to RTE_SVM_LEN_MAX */
-	uint32_t nb_segs;	/**< 1 to RTE_SVM_SG_MAX */
-	const struct rte_svm_seg *segs;	/**< read during the call only */
-	uint64_t pattern;	/**< FILL and COMPARE_PATTERN, in memory order */
-	uint64_t cookie;	/**< comes back in the result and in fault records */
-};
-
-/** How an operation ended. */
-enum rte_svm_status {
-	RTE_SVM_ST_OK = 0,		/**< all of it is done */
-	RTE_SVM_ST_PAGE_FAULT = 1,	/**< fault_addr does not resolve */
-	RTE_SVM_ST_MISMATCH = 2,	/**< compare: differs at src address fault_addr */
-	RTE_SVM_ST_BAD_OP = 3,		/**< no such opcode */
-	RTE_SVM_ST_BAD_DESC = 4,	/**< an unknown flag */
-	RTE_SVM_ST_BAD_LEN = 5,		/**< 0, too long, it wraps, or leaves its window */
-	RTE_SVM_ST_BAD_SPACE = 6,	/**< no such bond or window, or no right to it */
-	RTE_SVM_ST_BOND_DEAD = 7,	/**< the process exited, called exec, or was unbound */
-	RTE_SVM_ST_DENIED = 8,		/**< the kernel refused the access */
-	/** The memory did not answer in timeout_us; `done` counts what is known. */
-	RTE_SVM_ST_TIMEOUT = 9,
-	RTE_SVM_ST_ABORTED = 10,	/**< the device stopped first */
-	RTE_SVM_ST_NO_MEMORY = 11,	/**< the engine ran out of it */
-};
-
-/** One completion. */
-struct rte_svm_result {
-	uint64_t cookie;	/**< of the operation */
-	/**
-	 * First address not done; 0 when OK, and when no address is to blame:
-	 * the bond or the queue ended.
-	 */
-	uint64_t fault_addr;
-	uint32_t done;		/**< bytes done, exact; compare: bytes equal */
-	enum rte_svm_status status;	/**< how it ended */
 };
 
 /** A queue of the owner's, made by rte_svm_queue_create(). */
@@ -318,7 +261,8 @@ rte_svm_info_get(uint16_t dev_id, struct rte_svm_info *info);
 typedef int (*rte_svm_policy_t)(uint16_t dev_id, pid_t pid, uid_t uid, gid_t gid, void *arg);
 
 /**
- * Have a function asked about each worker that uids= and gids= allow. Workers
+ * Have a function asked about each worker that uids= and gids= allow, each time
+ * one asks to be bound, not as it connects. Workers
  * bound already stay; rte_svm_bind() is the owner's own wish, and does not ask.
  * When this returns, the function set before does not run any more. Any thread,
  * but not the function itself.
@@ -399,7 +343,7 @@ int
 rte_svm_bond_info_get(uint16_t dev_id, uint64_t bond, struct rte_svm_bond_info *info);
 
 /**
- * List the bonds, oldest PASID first. Any thread.
+ * List the bonds, dead and draining ones too, lowest PASID first. Any thread.
  *
  * @param bonds
  *   Out: at most n ids. May be NULL when n is 0.
@@ -452,11 +396,13 @@ rte_svm_queue_destroy(struct rte_svm_queue *queue);
 /**
  * Submit operations. Hot path: wait-free, no allocation, no system call with
  * engine=thread or service; with engine=inline the work itself is done here.
+ * While the device is not started they wait in the queue for rte_svm_start().
  *
  * @return
  *   How many were taken, in order, 0 when the queue is full; -EINVAL when the
  *   first one has nb_segs out of range (later ones end the count before it);
- *   -ENODEV: the device has been removed. Every other mistake in an operation comes back as its result.
+ *   -ENODEV: the device has been removed. Every other mistake in an operation
+ *   comes back as its result.
  */
 int
 rte_svm_submit(struct rte_svm_queue *queue, const struct rte_svm_op *ops, uint32_t n);

@@ -111,7 +111,10 @@ enum svm_worker_opcode {
 	SVM_WORKER_COMPARE_PATTERN = 5,	/**< src against pattern */
 };
 
-/** Start only when every operation before it in the queue is done. */
+/**
+ * Start only when every operation before it in the queue has ended, whatever its
+ * status: it runs also after one that failed.
+ */
 #define SVM_WORKER_FENCE	0x01u
 /** Segments in one scatter-gather operation. */
 #define SVM_WORKER_SG_MAX	16u
@@ -193,7 +196,11 @@ enum svm_worker_status {
 /** One completion. */
 struct svm_worker_result {
 	uint64_t cookie;	/**< of the operation */
-	uint64_t fault_addr;	/**< first address or offset not done, 0 when OK */
+	/**
+	 * First address or offset not done, with PAGE_FAULT, MISMATCH, DENIED and
+	 * TIMEOUT; 0 when OK; of no use with any other status.
+	 */
+	uint64_t fault_addr;
 	uint32_t done;		/**< bytes done, exact; compare: bytes equal */
 	enum svm_worker_status status;	/**< how it ended */
 };
