@@ -114,8 +114,10 @@ test_rights_function_of_the_application_decides(void)
 	struct asked a = { .answer = 0 };
 	struct fx_worker *w;
 
+	/* Set again before and after each question: nobody is in it, and `a` is the test's. */
 	TEST_EQUAL(rte_svm_policy_set(f->dev, policy, &a), 0);
 	TEST_EQUAL(join_as(f, 0, &w), 0);
+	TEST_EQUAL(rte_svm_policy_set(f->dev, policy, &a), 0);
 	TEST_EQUAL(a.nb, 1);
 	TEST_EQUAL(a.dev, f->dev);
 	TEST_EQUAL(a.pid, w->pid);
@@ -123,9 +125,13 @@ test_rights_function_of_the_application_decides(void)
 	TEST_EQUAL(a.gid, getegid());
 	/* Whatever it says, the worker learns no more than that. */
 	a.answer = -EDQUOT;
+	TEST_EQUAL(rte_svm_policy_set(f->dev, policy, &a), 0);
 	TEST_EQUAL(join_as(f, 0, &w), -EACCES);
+	TEST_EQUAL(rte_svm_policy_set(f->dev, policy, &a), 0);
 	a.answer = 1;
+	TEST_EQUAL(rte_svm_policy_set(f->dev, policy, &a), 0);
 	TEST_EQUAL(join_as(f, 0, &w), -EACCES);
+	TEST_EQUAL(rte_svm_policy_set(f->dev, policy, &a), 0);
 	TEST_EQUAL(a.nb, 3);
 	TEST_EQUAL(rte_svm_bind(f->dev, w->pid, &w->bond), 0);
 	TEST_EQUAL(a.nb, 3);
