@@ -328,7 +328,7 @@ late_have_a_share(const char *args, uint32_t share)
 		TEST_EQUAL(rte_svm_submit(w[0]->f->queue, &op, 1), 1);
 	}
 	set = &fx_dev(w[0]->f)->engines[0]->batches;
-	for (i = 0; i < 100 && fx_now_ms() < end; i++) {
+	for (i = 0; (i < 100 || most < 2) && fx_now_ms() < end; i++) {
 		uint32_t n = 0;
 
 		late_again(w);
@@ -337,8 +337,12 @@ late_have_a_share(const char *args, uint32_t share)
 		most = RTE_MAX(most, n);
 		usleep(1000);
 	}
-	/* And the neighbour's own. */
-	CU_ASSERT(most >= 2 && most <= share + 1);
+	/*
+	 * And the neighbour's own; and the count is no snapshot: it may see a batch
+	 * and the one that followed it. Without shares there are MANY.
+	 */
+	if (most < 2 || most > share + 4)
+		test_fail("%u batches at once", most);
 	neighbour_goes_on(good, 3);
 	neighbour_ends(good);
 	for (i = 0; i < MANY; i++)
