@@ -331,9 +331,11 @@ bond_late(const struct svm_engine *e, const struct svm_bond *bond)
 
 	if (bond == NULL)
 		return false;
-	/* Relaxed: another engine may be a little behind, or ahead. */
+	/* Relaxed: it may come from another engine and lie ahead of this one's
+	 * clock, so the difference has a sign. */
 	at = __atomic_load_n(&bond->late_at, __ATOMIC_RELAXED);
-	return unlikely(at != 0) && rte_rdtsc() - at < LATE_TIMEOUTS * e->timeout_cycles;
+	return unlikely(at != 0) && (int64_t)(rte_rdtsc() - at) <
+			(int64_t)(LATE_TIMEOUTS * e->timeout_cycles);
 }
 
 /* Whether late ones have what they may. */
