@@ -215,9 +215,14 @@ test_window_fill_and_compare_arrive(void)
 	wins[1] = win_grant(&t, RTE_SVM_OWNER, (uintptr_t)t.own + BASE, LEN, WIN_RW);
 	for (i = 0; i < 2; i++) {
 		struct win_op op = { .op = RTE_SVM_OP_FILL, .dst_window = wins[i], .dst = 80,
-			.len = 5003, .pattern = word };
-		struct rte_svm_result r = win_run(&t, op);
+			.len = 5004, .pattern = ~word };
+		struct rte_svm_result r;
 
+		/* So that the byte behind differs from the word in any case. */
+		TEST_STATUS(win_run(&t, op).status, RTE_SVM_ST_OK);
+		op.len = 5003;
+		op.pattern = word;
+		r = win_run(&t, op);
 		TEST_STATUS(r.status, RTE_SVM_ST_OK);
 		TEST_EQUAL(r.done, 5003);
 		op = (struct win_op){ .op = RTE_SVM_OP_COMPARE_PATTERN, .len = 5003,
