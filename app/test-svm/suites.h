@@ -42,6 +42,7 @@ int test_threads_suite(void);
 int test_trace_suite(void);
 int test_crowd_suite(void);
 int test_sweep_suite(void);
+int test_scale_suite(void);
 
 struct test_suite {
 	const char *name;
@@ -84,6 +85,7 @@ static const struct test_suite test_suites[] = {
 	{ "trace", test_trace_suite },
 	{ "crowd", test_crowd_suite },
 	{ "sweep", test_sweep_suite },
+	{ "scale", test_scale_suite },
 };
 
 #define TEST_SUITES	(sizeof(test_suites) / sizeof(test_suites[0]))

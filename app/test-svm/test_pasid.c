@@ -102,6 +102,51 @@ test_pasid_wrong_transition_is_refused(void)
 	svm_pasid_table_destroy(t);
 }
 
+/* Against a model: which are out, and in which order the others came back. */
+static void
+test_pasid_recycled_under_load_is_never_live(void)
+{
+	enum { MAX = 65535, STEPS = 600000 };
+	uint8_t *live = calloc(MAX + 1, 1);
+	uint32_t *out = calloc(MAX, sizeof(*out)), *back = calloc(STEPS + 1, sizeof(*back));
+	uint32_t nb = 0, head = 0, tail = 0, fresh = 1, pasid, i, wrong = 0;
+	struct svm_pasid_table *t;
+	uint64_t x = 88172645463325252u;
+
+	CU_ASSERT_FATAL(live != NULL && out != NULL && back != NULL);
+	CU_ASSERT_EQUAL_FATAL(svm_pasid_table_create(MAX, &t), 0);
+	for (i = 0; i != STEPS; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		/* Three of four steps take one, until all are out; then it is even. */
+		if (nb == 0 || (nb != MAX && (x & 3) != 0)) {
+			const uint32_t due = fresh <= MAX ? fresh++ : back[head++];
+
+			wrong += svm_pasid_alloc(t, &pasid) != 0 || pasid != due ||
+				pasid == 0 || live[pasid]++ != 0;
+			out[nb++] = due;
+		} else {
+			const uint32_t k = (uint32_t)((x >> 8) % nb);
+
+			pasid = out[k];
+			out[k] = out[--nb];
+			live[pasid]--;
+			back[tail++] = pasid;
+			wrong += svm_pasid_retire(t, pasid) != 0 ||
+				svm_pasid_release(t, pasid) != 0;
+		}
+		if (nb == MAX)
+			wrong += svm_pasid_alloc(t, &pasid) != -ENOSPC;
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT(fresh == MAX + 1 && head > 1000);
+	svm_pasid_table_destroy(t);
+	free(back);
+	free(out);
+	free(live);
+}
+
 int
 test_pasid_suite(void)
 {
@@ -112,6 +157,7 @@ test_pasid_suite(void)
 	    !CU_ADD_TEST(s, test_pasid_alloc_gives_each_once_and_never_zero) ||
 	    !CU_ADD_TEST(s, test_pasid_in_quarantine_is_not_given_out) ||
 	    !CU_ADD_TEST(s, test_pasid_released_first_is_reused_first) ||
+	    !CU_ADD_TEST(s, test_pasid_recycled_under_load_is_never_live) ||
 	    !CU_ADD_TEST(s, test_pasid_wrong_transition_is_refused))
 		return -1;
 	return 0;

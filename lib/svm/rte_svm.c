@@ -24,10 +24,13 @@ struct rte_svm_queue {
 	/*
 	 * Bonds this queue has named, one bit a PASID: each is held, so that the
 	 * PASID is not given to another while a descriptor here may carry it.
-	 * Given back when the queue is empty and some bond has been retired.
+	 * When some bond has been retired, those that are not live are named no
+	 * more, and given back when all that was submitted until then is gathered.
 	 */
-	uint64_t *held;
-	uint32_t nb_held;
+	uint64_t *held;			/* may be named */
+	uint64_t *dying;		/* to be given back */
+	uint32_t nb_held, nb_dying;
+	uint32_t dying_until;		/* ... once reaped has come here */
 	uint32_t retire_epoch;
 };
 
@@ -162,9 +165,10 @@ queue_create(struct svm_dev *dev, uint32_t depth, struct rte_svm_queue **queue)
 	q->dev = dev;
 	ret = -ENOMEM;
 	q->cookies = calloc(depth, sizeof(*q->cookies));
-	q->held = calloc(HELD_WORDS(dev), sizeof(*q->held));
+	q->held = calloc(2 * HELD_WORDS(dev), sizeof(*q->held));
 	if (q->cookies == NULL || q->held == NULL)
 		goto free_queue;
+	q->dying = q->held + HELD_WORDS(dev);
 	q->retire_epoch = __atomic_load_n(&dev->bonds->retire_epoch, __ATOMIC_ACQUIRE);
 	ret = svm_oq_create(dev, depth, &q->oq);
 	if (ret < 0)
@@ -193,26 +197,58 @@ rte_svm_queue_create(uint16_t dev_id, uint32_t depth, struct rte_svm_queue **que
 	return ret;
 }
 
-/* Let go of the bonds that are not live any more, or of all. Not the hot path. */
-static __rte_noinline void
-queue_release_bonds(struct rte_svm_queue *q, bool all)
+/* Give the bonds of a set back. */
+static void
+queue_release(const struct rte_svm_queue *q, uint64_t *set, uint32_t *nb)
 {
 	uint32_t word;
 
-	for (word = 0; word != HELD_WORDS(q->dev) && q->nb_held != 0; word++) {
-		uint64_t bits = q->held[word];
-
-		while (bits != 0) {
-			const uint32_t pasid = word * 64 + __builtin_ctzll(bits);
-
-			bits &= bits - 1;
-			if (!all && svm_bond_pasid_live(q->dev->bonds, pasid))
-				continue;
-			q->held[word] &= ~(UINT64_C(1) << (pasid % 64));
-			q->nb_held--;
-			svm_bond_table_release(q->dev->bonds, pasid);
+	for (word = 0; word != HELD_WORDS(q->dev) && *nb != 0; word++) {
+		for (; set[word] != 0; set[word] &= set[word] - 1) {
+			svm_bond_table_release(q->dev->bonds,
+				word * 64 + __builtin_ctzll(set[word]));
+			(*nb)--;
 		}
 	}
+}
+
+/* Bonds that are not live any more are not named again from here on. */
+static void
+queue_sort_out(struct rte_svm_queue *q)
+{
+	uint32_t word, left = q->nb_held;
+
+	for (word = 0; word != HELD_WORDS(q->dev) && left != 0; word++) {
+		uint64_t bits = q->held[word];
+
+		for (; bits != 0; bits &= bits - 1, left--) {
+			const uint64_t bit = bits & -bits;
+
+			if (svm_bond_pasid_live(q->dev->bonds,
+					word * 64 + __builtin_ctzll(bits)))
+				continue;
+			q->held[word] &= ~bit;
+			q->dying[word] |= bit;
+			q->nb_held--;
+			q->nb_dying++;
+		}
+	}
+}
+
+/* Bonds were retired, or wait to be given back. Not the hot path. */
+static __rte_noinline void
+queue_let_go(struct rte_svm_queue *q, uint32_t epoch)
+{
+	const struct svm_producer *p = &q->oq->prod;
+
+	if (q->nb_dying == 0 && epoch != q->retire_epoch) {
+		q->retire_epoch = epoch;
+		q->dying_until = p->tail;
+		queue_sort_out(q);
+	}
+	/* One set at a time: bonds retired since then wait for the next look. */
+	if ((int32_t)(p->reaped - q->dying_until) >= 0)
+		queue_release(q, q->dying, &q->nb_dying);
 }
 
 /* The device is being removed, which closes the queue, or has been. */
@@ -246,7 +282,8 @@ rte_svm_queue_destroy(struct rte_svm_queue *q)
 	if (ret < 0)
 		return ret;
 	svm_oq_free(q->oq);
-	queue_release_bonds(q, true);
+	queue_release(q, q->dying, &q->nb_dying);
+	queue_release(q, q->held, &q->nb_held);
 	svm_dev_drop(q->dev);
 	free(q->held);
 	free(q->cookies);
@@ -328,19 +365,15 @@ op_segs_ok(const struct rte_svm_op *op)
 		op->nb_segs != 0 && op->nb_segs <= RTE_SVM_SG_MAX);
 }
 
-/* Bonds were retired since: with nothing in flight here, let go of them. */
 static inline void
 queue_check_epoch(struct rte_svm_queue *q)
 {
 	/* Acquire: pairs with the release add in svm_bond_retire(). */
 	const uint32_t epoch = __atomic_load_n(&q->dev->bonds->retire_epoch,
 			__ATOMIC_ACQUIRE);
-	const struct svm_producer *p = &q->oq->prod;
 
-	if (likely(epoch == q->retire_epoch) || p->tail != p->reaped)
-		return;
-	q->retire_epoch = epoch;
-	queue_release_bonds(q, false);
+	if (unlikely(epoch != q->retire_epoch || q->nb_dying != 0))
+		queue_let_go(q, epoch);
 }
 
 int

@@ -312,7 +312,8 @@ rte_svm_stop(uint16_t dev_id);
  *   -ESRCH: no such process, or it is a zombie or a kernel thread;
  *   -EPERM: the kernel's check refuses (another user, not dumpable, Yama):
  *   the log line says which; -EEXIST: bound already;
- *   -ENOSPC: max_bonds are bound; -ETIMEDOUT; -ENOMEM, -EMFILE, -ENFILE,
+ *   -ENOSPC: max_bonds are bound, or have just ended: a queue that named one
+ *   keeps its place until the queue is polled; -ETIMEDOUT; -ENOMEM, -EMFILE, -ENFILE,
  *   -EAGAIN: this process cannot, the worker is not to blame.
  */
 int

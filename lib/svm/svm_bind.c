@@ -85,14 +85,12 @@ struct svm_bond *
 svm_bind_stale_get(struct svm_dev *dev, pid_t pid, struct svm_ident *ident)
 {
 	struct svm_bond_table *t = dev->bonds;
-	struct svm_bond *b = NULL;
-	uint32_t i;
+	struct svm_bond *b;
 
 	pthread_mutex_lock(&t->lock);
-	for (i = 0; i != svm_pasid_highest(t->pasids) && b == NULL; i++) {
-		if (t->bonds[i].ident.pid == pid && svm_bond_active(&t->bonds[i]))
-			b = &t->bonds[i];
-	}
+	b = svm_bond_find_pid_locked(t, pid);
+	if (b != NULL && !svm_bond_active(b))
+		b = NULL;
 	if (b != NULL) {
 		/* Like an operation: the descriptors stay open meanwhile. */
 		__atomic_fetch_add(&b->ops, 1, __ATOMIC_SEQ_CST);

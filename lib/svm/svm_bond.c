@@ -32,9 +32,17 @@ svm_bond_table_create(uint32_t max, struct svm_bond_table **table)
 		ret = -errno;
 		goto free_pasids;
 	}
+	t->pids = mmap(NULL, (size_t)max * sizeof(*t->pids), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (t->pids == MAP_FAILED) {
+		ret = -errno;
+		goto unmap_bonds;
+	}
 	*table = t;
 	return 0;
 
+unmap_bonds:
+	munmap(t->bonds, (size_t)max * sizeof(*t->bonds));
 free_pasids:
 	svm_pasid_table_destroy(t->pasids);
 free_table:
@@ -48,6 +56,7 @@ svm_bond_table_destroy(struct svm_bond_table *t)
 {
 	if (t == NULL)
 		return;
+	munmap(t->pids, (size_t)t->max * sizeof(*t->pids));
 	munmap(t->bonds, (size_t)t->max * sizeof(*t->bonds));
 	svm_pasid_table_destroy(t->pasids);
 	pthread_mutex_destroy(&t->lock);
@@ -76,23 +85,17 @@ svm_bond_find_locked(struct svm_bond_table *t, uint64_t id)
 	return b;
 }
 
-/* A bond whose process has called exec since, or ended, is DEAD by now: see svm_dev_bind(). */
-static bool
-bond_pid_bound_locked(const struct svm_bond_table *t, pid_t pid)
+struct svm_bond *
+svm_bond_find_pid_locked(const struct svm_bond_table *t, pid_t pid)
 {
-	uint32_t i, left = t->nb;
+	const uint32_t end = svm_pasid_highest(t->pasids);
+	uint32_t i;
 
-	for (i = 0; i != t->max && left != 0; i++) {
-		const struct svm_bond *b = &t->bonds[i];
-		const uint32_t life = bond_life(b);
-
-		if (life == SVM_BOND_FREE || life == SVM_BOND_RETIRED)
-			continue;
-		left--;
-		if (b->ident.pid == pid && life != SVM_BOND_DEAD)
-			return true;
-	}
-	return false;
+	/* One that is DEAD may stand beside the next of the same pid. */
+	for (i = 0; i != end; i++)
+		if (t->pids[i] == pid && bond_life(&t->bonds[i]) != SVM_BOND_DEAD)
+			return &t->bonds[i];
+	return NULL;
 }
 
 int
@@ -104,7 +107,8 @@ svm_bond_create_held(struct svm_bond_table *t, const struct svm_ident *ident,
 	int ret;
 
 	pthread_mutex_lock(&t->lock);
-	if (bond_pid_bound_locked(t, ident->pid)) {
+	/* A bond whose process has called exec since, or ended, is DEAD by now. */
+	if (svm_bond_find_pid_locked(t, ident->pid) != NULL) {
 		ret = -EEXIST;
 		goto unlock;
 	}
@@ -117,6 +121,7 @@ svm_bond_create_held(struct svm_bond_table *t, const struct svm_ident *ident,
 	b->user = user;
 	b->by_socket = by_socket;
 	b->ident = *ident;
+	t->pids[pasid - 1] = ident->pid;
 	b->nb_ops = b->bytes_in = b->bytes_out = b->faults = 0;
 	*id = (t->next_serial++ << ID_PASID_BITS) | pasid;
 	__atomic_store_n(&b->id, *id, __ATOMIC_RELAXED);
@@ -185,6 +190,7 @@ svm_bond_retire(struct svm_bond_table *t, uint64_t id, struct svm_ident *ident)
 	} else {
 		*ident = b->ident;
 		b->ident.pidfd = b->ident.memfd = -1;
+		t->pids[b->pasid - 1] = 0;
 		svm_pasid_retire(t->pasids, b->pasid);
 		t->nb--;
 		__atomic_store_n(&b->life, SVM_BOND_RETIRED, __ATOMIC_RELEASE);

@@ -16,9 +16,9 @@
 #define LATE_DIV	4u
 /*
  * A worker's queue is polled for so long after its last work, then it rests.
- * Coming back takes a doorbell: some 10 to 30 us through the server's thread.
+ * Coming back takes a doorbell through the server's thread: some 35 us.
  * So a worker with less than this between two bursts never rings, and one with
- * more loses some percent of its pause.
+ * more loses three percent of its pause.
  */
 #define REST_US		1000u
 

@@ -9,7 +9,7 @@
  *   crowd_member(c, 5)->bond      what it was given
  *   crowd_destroy(c);             all of them have ended and are reaped
  *
- * A member then only waits. It ends with the nursery, and that with its owner.
+ * A member then only waits; SIGUSR1 has it leave its owner in order. It ends with the nursery, and that with its owner.
  * Descriptors: a bound member with a queue costs an owner 3, the crowd itself 1.
  */
 #ifndef CROWD_H

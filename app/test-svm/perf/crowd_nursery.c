@@ -43,7 +43,7 @@ member_memory(const struct crowd_order *o, struct crowd_report *r)
 }
 
 static int
-member_join(const struct crowd_order *o, struct crowd_report *r)
+member_join(const struct crowd_order *o, struct crowd_report *r, struct svm_worker **out)
 {
 	struct svm_worker_queue *queue;
 	struct svm_worker *w;
@@ -57,6 +57,7 @@ member_join(const struct crowd_order *o, struct crowd_report *r)
 	r->connect_ns = now_ns() - t;
 	if (ret != 0)
 		return ret;
+	*out = w;
 	r->stage = CROWD_AT_BIND;
 	t = now_ns();
 	ret = svm_worker_bind(w, r->mem, &r->bond);
@@ -74,20 +75,29 @@ static void
 member(const struct crowd_order *o, pid_t nursery)
 {
 	struct crowd_report r = { .pid = (uint64_t)getpid() };
+	struct svm_worker *w = NULL;
+	sigset_t leave;
+	int sig;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != nursery)
 		_exit(1);
 	signal(SIGTERM, SIG_DFL);
+	sigemptyset(&leave);
+	sigaddset(&leave, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &leave, NULL);
 	r.error = member_memory(o, &r);
 	if (r.error == 0)
-		r.error = member_join(o, &r);
+		r.error = member_join(o, &r, &w);
 	if (r.error == 0)
 		r.stage = CROWD_READY;
 	if (send(CROWD_FD, &r, sizeof(r), MSG_NOSIGNAL) != sizeof(r) || r.error != 0)
 		_exit(1);
-	for (;;)
-		pause();
+	for (;;) {
+		sigwait(&leave, &sig);
+		svm_worker_disconnect(w);
+		w = NULL;
+	}
 }
 
 static void

@@ -51,6 +51,9 @@ perf_scale(void);
 uint32_t
 perf_bonds(uint32_t own);
 
+int
+perf_bind(void);
+
 /** A point's names, as they stand in the CSV. */
 struct perf_point {
 	const char *bench, *tier, *engine, *op;
@@ -60,6 +63,7 @@ struct perf_point {
 	uint32_t producers;
 	const char *footprint;
 	const char *baseline;
+	uint32_t per_sample;	/* operations between two ticks; 0: PERF_SAMPLE */
 };
 
 /** Collects the samples of one round. */
@@ -69,12 +73,18 @@ struct perf_clock {
 	size_t nb, max;
 };
 
-/** A side of a point: do `ops` operations, perf_tick() after each sample. */
+/**
+ * A side of a point: do `ops` operations, perf_tick() after each sample, or, when
+ * somebody else measured it, perf_tick_add() with its TSC cycles.
+ */
 typedef int (*perf_side)(void *ctx, uint64_t ops, struct perf_clock *clock);
 
-/** PERF_SAMPLE operations more are done. */
+/** The operations of one sample more are done. */
 void
 perf_tick(struct perf_clock *clock);
+
+void
+perf_tick_add(struct perf_clock *clock, uint64_t cycles);
 
 /** Start the clock, after what the side had to set up. */
 void
@@ -83,12 +93,16 @@ perf_tick_start(struct perf_clock *clock);
 /**
  * Measure a point and write its line.
  *
- * @param ops  In a round, a multiple of PERF_SAMPLE.
+ * @param ops  In a round, a multiple of the operations of a sample.
  * @return 0, -errno of a side.
  */
 int
 perf_measure(const struct perf_point *point, perf_side side, void *ctx,
 		perf_side baseline, void *baseline_ctx, uint64_t ops);
+
+/** Write a point's line with a figure that is no time, in the place of the median. */
+void
+perf_figure(const struct perf_point *point, double figure, double baseline);
 
 /** A # line in the CSV. */
 void

@@ -18,6 +18,7 @@ static const struct {
 	{ "ring", perf_ring },
 	{ "copy", perf_copy },
 	{ "scale", perf_scale },
+	{ "bind", perf_bind },
 };
 
 #define BENCHES	(sizeof(benches) / sizeof(benches[0]))
@@ -124,9 +125,15 @@ perf_tick(struct perf_clock *clock)
 {
 	const uint64_t now = rte_rdtsc();
 
-	if (clock->nb < clock->max)
-		clock->sample[clock->nb++] = now - clock->last;
+	perf_tick_add(clock, now - clock->last);
 	clock->last = now;
+}
+
+void
+perf_tick_add(struct perf_clock *clock, uint64_t cycles)
+{
+	if (clock->nb < clock->max)
+		clock->sample[clock->nb++] = cycles;
 }
 
 static int
@@ -144,9 +151,9 @@ struct figures {
 };
 
 static void
-round_add(struct figures *f, int round, const struct perf_clock *clock)
+round_add(struct figures *f, int round, const struct perf_clock *clock, uint32_t per_sample)
 {
-	const double ns = 1e9 / rte_get_tsc_hz() / PERF_SAMPLE;
+	const double ns = 1e9 / rte_get_tsc_hz() / per_sample;
 	double sum = 0;
 	size_t i;
 
@@ -185,11 +192,21 @@ point_write(const struct perf_point *p, struct figures *a, struct figures *b)
 	fflush(csv);
 }
 
+void
+perf_figure(const struct perf_point *p, double figure, double baseline)
+{
+	fprintf(csv, "%s,%s,%s,%s,%u,%u,%u,%u,%s,%.2f,,,%s,%.2f,1\n", p->bench, p->tier,
+		p->engine, p->op, p->size, p->depth, p->batch, p->producers, p->footprint,
+		figure, p->baseline, baseline);
+	fflush(csv);
+}
+
 int
 perf_measure(const struct perf_point *point, perf_side side, void *ctx,
 		perf_side baseline, void *baseline_ctx, uint64_t ops)
 {
-	struct perf_clock clock = { .max = ops / PERF_SAMPLE };
+	const uint32_t per_sample = point->per_sample != 0 ? point->per_sample : PERF_SAMPLE;
+	struct perf_clock clock = { .max = ops / per_sample };
 	struct figures a = { .nb = 0 }, b = { .nb = 0 };
 	int round, ret = -ENOMEM;
 
@@ -205,12 +222,12 @@ perf_measure(const struct perf_point *point, perf_side side, void *ctx,
 		if (ret != 0)
 			goto free_samples;
 		if (round >= 0)
-			round_add(&a, round, &clock);
+			round_add(&a, round, &clock, per_sample);
 		ret = baseline(baseline_ctx, ops, &clock);
 		if (ret != 0)
 			goto free_samples;
 		if (round >= 0)
-			round_add(&b, round, &clock);
+			round_add(&b, round, &clock, per_sample);
 	}
 	point_write(point, &a, &b);
 free_samples:
