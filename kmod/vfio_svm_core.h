@@ -62,6 +62,7 @@ struct vfio_svm_params {
 	u32 max_bonds;
 	u32 max_pasid;
 	u32 nb_queues;
+	u32 fault_timeout_us;		/* for caps */
 	int node;
 };
 
@@ -136,6 +137,7 @@ struct vfio_svm_ctx {
 	u32 max_bonds;
 	u32 max_pasid;
 	u32 nb_queues;
+	u32 fault_timeout_us;
 
 	struct mutex lock;		/* the tables and what they count */
 	bool closed;

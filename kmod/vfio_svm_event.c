@@ -87,7 +87,9 @@ bool vfio_svm_event_post(struct vfio_svm_ctx *ctx, const struct vfio_svm_event *
 	 * What a worker can cause as often as it likes takes no more than half of the
 	 * ring: the rest is for what the owner must hear of others.
 	 */
-	u32 keep = event->type == VFIO_SVM_EVENT_NARROWED ? VFIO_SVM_EVENTS / 2 : 0;
+	bool common = event->type == VFIO_SVM_EVENT_NARROWED ||
+		      event->type == VFIO_SVM_EVENT_FAULT;
+	u32 keep = common ? VFIO_SVM_EVENTS / 2 : 0;
 	struct vfio_svm_events *events = &ctx->events;
 	struct vfio_svm_event_hdr *hdr = events->ring.va;
 	unsigned long flags;
@@ -108,6 +110,8 @@ EXPORT_SYMBOL_GPL(vfio_svm_event_post);
  * vfio_svm_event_reserve() - keep a slot for a page request
  * @ctx: the open device
  *
+ * A quarter of the ring stays for events that only inform: those cannot wait.
+ *
  * Return: true: exactly one of unreserve and post_reserved must follow.
  */
 bool vfio_svm_event_reserve(struct vfio_svm_ctx *ctx)
@@ -117,7 +121,7 @@ bool vfio_svm_event_reserve(struct vfio_svm_ctx *ctx)
 	bool room;
 
 	spin_lock_irqsave(&events->lock, flags);
-	room = events_room(events);
+	room = events_room(events) > VFIO_SVM_EVENTS / 4;
 	if (room)
 		events->reserved++;
 	spin_unlock_irqrestore(&events->lock, flags);

@@ -198,6 +198,7 @@ int vfio_svm_feature_caps(struct vfio_svm_ctx *ctx, u32 flags, void __user *uarg
 		.max_bonds = ctx->max_bonds,
 		.nb_queues = ctx->nb_queues,
 		.max_pasid = ctx->max_pasid,
+		.fault_timeout_us = ctx->fault_timeout_us,
 	};
 	int ret;
 
@@ -249,6 +250,7 @@ struct vfio_svm_ctx *vfio_svm_open(const struct vfio_svm_params *params)
 	ctx->max_bonds = params->max_bonds;
 	ctx->max_pasid = params->max_pasid;
 	ctx->nb_queues = params->nb_queues;
+	ctx->fault_timeout_us = params->fault_timeout_us;
 	INIT_WORK(&ctx->free, ctx_free);
 	mutex_init(&ctx->lock);
 	xa_init_flags(&ctx->pasids, XA_FLAGS_ALLOC1);

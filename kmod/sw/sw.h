@@ -4,7 +4,7 @@
  *
  *   sw_main.c   module, instances                  sw_vfio.c  what userspace calls
  *   sw_ring.c   queues: intake, completion         sw_dma.c   copies, never sleeping
- *   sw_thread.c turns and sleep
+ *   sw_thread.c turns and sleep            sw_fault.c what becomes of a page fault
  *   sw_lane.c   what may sleep: one lane a bond, a thread that takes page faults
  *
  * One turn of the thread: for each queue, take marked descriptors into its window
@@ -32,9 +32,11 @@
 #define SW_SLICE	65536u		/* bytes of one group; a longer copy takes more turns */
 #define SW_QUEUES_MAX	64u
 #define SW_RETRIES	64u		/* faults on end that bring no byte forward */
+#define SW_REQUESTS	64u		/* page requests of a bond that are open at a time */
 
 struct sw_dma_group;
 struct sw_lane;
+struct sw_queue;
 
 enum sw_op_state {
 	SW_OP_DONE,
@@ -43,6 +45,7 @@ enum sw_op_state {
 };
 
 struct sw_op {
+	struct sw_queue *queue;
 	enum sw_op_state state;
 	u8 status;			/* SVM_ST_* */
 	u32 seg;			/* of COPY_SG */
@@ -55,6 +58,9 @@ struct sw_op {
 	struct sw_lane *lane;
 	bool on_dst;
 	bool lane_asked;		/* the lane works for this operation */
+	bool asking;			/* userspace is to answer, not the lane */
+	bool granted;			/* it has, and let the access pass */
+	u64 request_id;			/* of the open page request, 0 for none */
 	u32 retries;
 	unsigned long deadline;		/* jiffies */
 	struct svm_desc d;		/* the private copy */
@@ -67,7 +73,10 @@ struct sw_queue {
 	struct svm_desc *sq;
 	struct svm_cpl *cq;
 	struct svm_seg *sg;
+	u32 idx;
 	u32 mask;
+	u32 flags;			/* VFIO_SVM_QUEUE_* */
+	unsigned long fault_timeout;	/* jiffies, of a page request */
 	u32 head;			/* descriptors taken */
 	u32 cpl;			/* completions written */
 	u32 scan;			/* where the next group begins to look */
@@ -100,10 +109,17 @@ struct sw_dev {
 
 /* Module parameters, fixed once loaded. */
 extern unsigned int sw_queues, sw_max_bonds, sw_pasids, sw_spin_us, sw_timeout_ms;
+extern unsigned int sw_fault_timeout_ms;
 
 static inline void sw_count(u64 *counter, u64 n)
 {
 	WRITE_ONCE(*counter, *counter + n);
+}
+
+/* Does what is missing have to be writable? */
+static inline bool sw_op_writes(const struct sw_op *op)
+{
+	return op->on_dst && op->d.op != SVM_OP_COMPARE;
 }
 
 static inline struct sw_dev *sw_dev_of(struct vfio_device *vdev)
@@ -115,8 +131,7 @@ static inline struct sw_dev *sw_dev_of(struct vfio_device *vdev)
 extern const struct vfio_device_ops sw_vfio_ops;
 
 /* sw_ring.c */
-int sw_queue_create(struct sw_dev *dev, u32 idx, u32 depth, u64 self_id, u32 self_pasid,
-		    u64 *size);
+int sw_queue_create(struct sw_dev *dev, struct vfio_svm_queue *arg, u32 self_pasid);
 int sw_queue_destroy(struct sw_dev *dev, u32 idx);
 void sw_queue_sleep(struct sw_queue *queue, bool sleep);
 bool sw_queue_ready(const struct sw_queue *queue);
@@ -133,7 +148,18 @@ int sw_lane_create(void *drv, struct vfio_svm_bond *bond);
 void sw_lane_stop(void *drv, struct vfio_svm_bond *bond);
 void sw_lane_poll(struct sw_dev *dev, struct sw_op *op);
 void sw_lane_forget(struct sw_op *op);
+bool sw_lane_may_request(const struct sw_lane *lane);
+void sw_lane_request(struct sw_lane *lane, int n);
+void sw_lane_refuse(struct sw_lane *lane);
+bool sw_lane_refuses(const struct sw_lane *lane);
+
+/* sw_fault.c */
+u64 sw_op_missing(const struct sw_op *op);
+void sw_op_fail(struct sw_dev *dev, struct sw_op *op, u8 status);
 void sw_op_fault(struct sw_dev *dev, struct sw_op *op, bool on_dst);
+void sw_fault_poll(struct sw_dev *dev, struct sw_op *op);
+void sw_fault_forget(struct sw_op *op);
+int sw_fault_response(void *drv, u64 id, u32 code);
 
 /* sw_thread.c */
 void sw_dev_wake(struct sw_dev *dev);

@@ -147,8 +147,10 @@ static void op_advance(struct sw_op *op, u32 n)
 {
 	op->done += n;
 	op->seg_done += n;
-	if (n)
+	if (n) {
 		op->retries = 0;
+		op->granted = false;
+	}
 	if (op->d.op == SVM_OP_COPY_SG && op->seg_done == op->segs[op->seg].len &&
 	    op->seg + 1 < op->d.len) {
 		op->seg++;

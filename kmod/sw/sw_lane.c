@@ -32,6 +32,8 @@ struct sw_lane {
 	u64 addr;
 	bool write;
 	struct sw_op *owner;		/* for whom; NULL: it gave up waiting */
+	u32 nb_requests;		/* of the bond, open */
+	bool refuses;			/* a page request was answered FAILURE */
 	bool started;
 	bool failed;			/* valid in DONE: there is no thread after all */
 
@@ -222,48 +224,34 @@ void sw_lane_forget(struct sw_op *op)
 	op->lane_asked = false;
 }
 
-static u64 missing_addr(const struct sw_op *op)
+/* Page requests of the bond that wait for an answer. */
+bool sw_lane_may_request(const struct sw_lane *lane)
 {
-	const struct svm_seg *seg = &op->segs[op->seg];
-
-	if (op->d.op == SVM_OP_COPY_SG)
-		return (op->on_dst ? seg->dst : seg->src) + op->seg_done;
-	return (op->on_dst ? op->d.dst : op->d.src) + op->seg_done;
+	return lane->nb_requests < SW_REQUESTS;
 }
 
-/**
- * sw_op_fault() - the operation met a page that is not there: park it
- * @dev: the device
- * @op: at the byte that is missing
- * @on_dst: in its destination, else in its source
- */
-void sw_op_fault(struct sw_dev *dev, struct sw_op *op, bool on_dst)
+void sw_lane_request(struct sw_lane *lane, int n)
 {
-	struct vfio_svm_bond *bond = on_dst ? op->dst.bond : op->src.bond;
+	lane->nb_requests += n;
+}
 
-	sw_count(&dev->stats.faults, 1);
-	op->on_dst = on_dst;
-	if (!bond->drv) {
-		sw_op_finish(dev, op, SVM_ST_BOND_DEAD, 0);
-		return;
-	}
-	if (op->retries++ == SW_RETRIES) {
-		sw_op_finish(dev, op, SVM_ST_PAGE_FAULT, missing_addr(op));
-		return;
-	}
-	op->lane = bond->drv;
-	op->lane_asked = false;
-	op->deadline = jiffies + msecs_to_jiffies(sw_timeout_ms);
-	op->state = SW_OP_PARKED;
-	sw_lane_poll(dev, op);
+/* From now on no page is brought in for the bond, and none asked for. */
+void sw_lane_refuse(struct sw_lane *lane)
+{
+	lane->refuses = true;
+}
+
+bool sw_lane_refuses(const struct sw_lane *lane)
+{
+	return lane->refuses;
 }
 
 static void lane_ask(struct sw_lane *lane, struct sw_op *op)
 {
 	op->lane_asked = true;
 	lane->owner = op;
-	lane->addr = missing_addr(op);
-	lane->write = op->on_dst && op->d.op != SVM_OP_COMPARE;
+	lane->addr = sw_op_missing(op);
+	lane->write = sw_op_writes(op);
 	smp_store_release(&lane->state, LANE_BUSY);
 	if (!lane->started) {
 		lane->started = true;
@@ -285,7 +273,7 @@ static void lane_reset(struct sw_lane *lane)
 	}
 }
 
-/* Look after a parked operation, in the DMA thread. */
+/* Look after an operation that waits for its lane, in the DMA thread. */
 void sw_lane_poll(struct sw_dev *dev, struct sw_op *op)
 {
 	struct sw_lane *lane = op->lane;
@@ -303,14 +291,14 @@ void sw_lane_poll(struct sw_dev *dev, struct sw_op *op)
 		else if (result == -ESRCH)
 			sw_op_finish(dev, op, SVM_ST_BOND_DEAD, 0);
 		else
-			sw_op_finish(dev, op, result == -ENOMEM ? SVM_ST_NO_MEMORY :
-				     SVM_ST_PAGE_FAULT, missing_addr(op));
+			sw_op_fail(dev, op, result == -ENOMEM ? SVM_ST_NO_MEMORY :
+				   SVM_ST_PAGE_FAULT);
 		return;
 	}
 	if (time_after(jiffies, op->deadline)) {
 		if (op->lane_asked)
 			lane_kill(lane);
-		sw_op_finish(dev, op, SVM_ST_TIMEOUT, missing_addr(op));
+		sw_op_fail(dev, op, SVM_ST_TIMEOUT);
 		return;
 	}
 	if (!op->lane_asked && smp_load_acquire(&lane->state) == LANE_IDLE)

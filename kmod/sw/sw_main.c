@@ -34,6 +34,10 @@ unsigned int sw_timeout_ms = 1000;
 module_param_named(timeout_ms, sw_timeout_ms, uint, 0644);
 MODULE_PARM_DESC(timeout_ms, "how long an operation waits for a missing page, in ms");
 
+unsigned int sw_fault_timeout_ms = 10000;
+module_param_named(fault_timeout_ms, sw_fault_timeout_ms, uint, 0444);
+MODULE_PARM_DESC(fault_timeout_ms, "how long a page request may wait for an answer, in ms (1 to 3600000)");
+
 static struct platform_device *devices[INSTANCES_MAX];
 
 static int sw_probe(struct platform_device *pdev)
@@ -85,7 +89,8 @@ static int __init sw_module_init(void)
 	int err;
 
 	if (!instances || instances > INSTANCES_MAX || !sw_queues || sw_queues > SW_QUEUES_MAX ||
-	    !sw_max_bonds || !sw_pasids || sw_pasids > SVM_PASID_MAX)
+	    !sw_max_bonds || !sw_pasids || sw_pasids > SVM_PASID_MAX ||
+	    !sw_fault_timeout_ms || sw_fault_timeout_ms > 3600000)
 		return -EINVAL;
 	err = platform_driver_register(&sw_driver);
 	if (err)

@@ -75,16 +75,24 @@ static struct sw_queue *queue_alloc(u32 depth, int node)
 		queue_free(queue);
 		return NULL;
 	}
-	for (i = 0; i < SW_WINDOW; i++)
+	for (i = 0; i < SW_WINDOW; i++) {
+		queue->ops[i].queue = queue;
 		queue->ops[i].segs = &queue->segs[i * SVM_SG_MAX];
+	}
 	queue->mask = depth - 1;
 	queue_layout(queue, depth);
 	return queue;
 }
 
-/* Called by the owner; the thread sees the queue in its next turn. */
-int sw_queue_create(struct sw_dev *dev, u32 idx, u32 depth, u64 self_id, u32 self_pasid, u64 *size)
+/**
+ * sw_queue_create() - make a queue; the thread sees it in its next turn
+ * @dev: the device
+ * @arg: checked but for its depth; the size is filled in
+ * @self_pasid: of the queue's own bond, 0 for none
+ */
+int sw_queue_create(struct sw_dev *dev, struct vfio_svm_queue *arg, u32 self_pasid)
 {
+	u32 depth = arg->depth, idx = arg->queue;
 	struct sw_queue *queue;
 
 	if (depth < SVM_DEPTH_MIN || depth > SVM_DEPTH_MAX || !is_power_of_2(depth))
@@ -92,7 +100,10 @@ int sw_queue_create(struct sw_dev *dev, u32 idx, u32 depth, u64 self_id, u32 sel
 	queue = queue_alloc(depth, dev_to_node(dev->vdev.dev));
 	if (!queue)
 		return -ENOMEM;
-	queue->self_id = self_id;
+	queue->idx = idx;
+	queue->flags = arg->flags;
+	queue->fault_timeout = usecs_to_jiffies(arg->fault_timeout_us);
+	queue->self_id = arg->bond_id;
 	queue->self_pasid = self_pasid;
 
 	mutex_lock(&dev->turn_lock);
@@ -101,7 +112,7 @@ int sw_queue_create(struct sw_dev *dev, u32 idx, u32 depth, u64 self_id, u32 sel
 		queue_free(queue);
 		return -EBUSY;
 	}
-	*size = queue->hdr->size;
+	arg->size = (u64)queue->mem.nb_pages << PAGE_SHIFT;
 	queue->passed = dev->stamp;
 	dev->queues[idx] = queue;
 	mutex_unlock(&dev->turn_lock);
@@ -278,7 +289,7 @@ void sw_op_finish(struct sw_dev *dev, struct sw_op *op, u8 status, u64 fault_add
 	op->status = status;
 	op->fault_addr = fault_addr;
 	op->state = SW_OP_DONE;
-	sw_lane_forget(op);
+	sw_fault_forget(op);
 	if (op->src.bond)
 		vfio_svm_use_put(&op->src);
 	if (op->dst.bond)
@@ -308,6 +319,9 @@ static u32 queue_intake(struct sw_dev *dev, struct sw_queue *queue)
 		op->retries = 0;
 		op->lane = NULL;
 		op->lane_asked = false;
+		op->asking = false;
+		op->granted = false;
+		op->request_id = 0;
 		op->state = SW_OP_READY;
 		status = op_prepare(dev, queue, op);
 		queue->head++;
@@ -377,7 +391,7 @@ bool sw_queue_turn(struct sw_dev *dev, struct sw_queue *queue)
 	moved |= queue_intake(dev, queue) != 0;
 	for (i = queue->cpl; i != queue->head; i++)
 		if (queue->ops[i % SW_WINDOW].state == SW_OP_PARKED)
-			sw_lane_poll(dev, &queue->ops[i % SW_WINDOW]);
+			sw_fault_poll(dev, &queue->ops[i % SW_WINDOW]);
 	moved |= sw_dma_run(dev, queue);
 	moved |= queue_complete(queue) != 0;
 	return moved;

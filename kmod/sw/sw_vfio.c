@@ -47,6 +47,7 @@ static const struct vfio_svm_dev_ops sw_svm_ops = {
 	.unbind = sw_lane_stop,
 	.stamp = sw_stamp,
 	.passed = sw_passed,
+	.page_response = sw_fault_response,
 };
 
 static int sw_init(struct vfio_device *vdev)
@@ -74,6 +75,7 @@ static int sw_open(struct vfio_device *vdev)
 		.max_bonds = sw_max_bonds,
 		.max_pasid = sw_pasids,
 		.nb_queues = sw_queues,
+		.fault_timeout_us = sw_fault_timeout_ms * USEC_PER_MSEC,
 		.node = dev_to_node(vdev->dev),
 	};
 	struct vfio_svm_ctx *ctx;
@@ -271,27 +273,52 @@ static int queue_make(struct sw_dev *dev, struct vfio_svm_queue *arg)
 		pasid = bond->pasid;
 		vfio_svm_bond_put(bond);
 	}
-	return sw_queue_create(dev, arg->queue, arg->depth, arg->bond_id, pasid, &arg->size);
+	return sw_queue_create(dev, arg, pasid);
+}
+
+/* How the queue takes page faults, and for how long. */
+static int queue_check_faults(struct sw_dev *dev, struct vfio_svm_queue *arg)
+{
+	u32 longest = dev->ctx->fault_timeout_us;
+
+	switch (arg->flags) {
+	case 0:
+	case VFIO_SVM_QUEUE_TERMINATE:
+		return arg->fault_timeout_us ? -EINVAL : 0;
+	case VFIO_SVM_QUEUE_PAGE_REQUESTS:
+		if (!arg->fault_timeout_us)
+			arg->fault_timeout_us = longest;
+		return arg->fault_timeout_us > longest ? -EINVAL : 0;
+	default:
+		return -EINVAL;
+	}
 }
 
 static int ioctl_queue(struct sw_dev *dev, void __user *uarg)
 {
+	size_t min = offsetofend(struct vfio_svm_queue, size);
 	struct vfio_svm_queue arg;
 	int err;
 
-	err = vfio_svm_arg_get(&arg, sizeof(arg), sizeof(arg), uarg);
+	err = vfio_svm_arg_get(&arg, sizeof(arg), min, uarg);
 	if (err)
 		return err;
-	if (arg.flags)
+	if (arg.reserved)
 		return -EINVAL;
 	if (arg.queue >= dev->nb_queues)
 		return -ENOENT;
-	if (!arg.depth)
+	if (!arg.depth) {
+		if (arg.flags || arg.bond_id || arg.fault_timeout_us)
+			return -EINVAL;
 		return sw_queue_destroy(dev, arg.queue);
+	}
+	err = queue_check_faults(dev, &arg);
+	if (err)
+		return err;
 	err = queue_make(dev, &arg);
 	if (err)
 		return err;
-	if (copy_to_user(uarg, &arg, sizeof(arg))) {
+	if (put_user(arg.size, &((struct vfio_svm_queue __user *)uarg)->size)) {
 		sw_queue_destroy(dev, arg.queue);
 		return -EFAULT;
 	}

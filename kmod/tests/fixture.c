@@ -264,30 +264,45 @@ long do_check(long arg)
 	return i;
 }
 
-void queue_open(struct queue *q, struct device *dev, uint32_t idx, uint32_t depth, uint64_t self)
+static void queue_make(struct queue *q, struct device *dev, struct vfio_svm_queue *arg)
 {
-	struct vfio_svm_queue arg = {
-		.argsz = sizeof(arg), .queue = idx, .depth = depth, .bond_id = self,
-	};
 	struct vfio_region_info info;
 	char *at;
 
 	memset(q, 0, sizeof(*q));
-	CHECK_EQ(xioctl(dev->fd, VFIO_SVM_QUEUE, &arg), 0);
-	at = region_map(dev, VFIO_SVM_REGION_QUEUE + idx, PROT_READ | PROT_WRITE, &q->size);
-	CHECK_EQ(q->size, arg.size);
+	arg->argsz = sizeof(*arg);
+	CHECK_EQ(xioctl(dev->fd, VFIO_SVM_QUEUE, arg), 0);
+	at = region_map(dev, VFIO_SVM_REGION_QUEUE + arg->queue, PROT_READ | PROT_WRITE, &q->size);
+	CHECK_EQ(q->size, arg->size);
 	q->dev = dev;
-	q->idx = idx;
-	q->depth = depth;
+	q->idx = arg->queue;
+	q->depth = arg->depth;
 	q->hdr = (void *)at;
 	CHECK_EQ(q->hdr->magic, SVM_ABI_MAGIC);
-	CHECK_EQ(q->hdr->depth, depth);
+	CHECK_EQ(q->hdr->depth, q->depth);
 	q->sq = (void *)(at + q->hdr->sq_off);
 	q->cq = (void *)(at + q->hdr->cq_off);
 	q->sg = (void *)(at + q->hdr->sg_off);
 	info = device_region(dev, VFIO_SVM_REGION_DOORBELL);
 	q->doorbell_fd = dev->fd;
 	q->doorbell_off = info.offset;
+}
+
+void queue_open(struct queue *q, struct device *dev, uint32_t idx, uint32_t depth, uint64_t self)
+{
+	struct vfio_svm_queue arg = { .queue = idx, .depth = depth, .bond_id = self };
+
+	queue_make(q, dev, &arg);
+}
+
+void queue_open_faults(struct queue *q, struct device *dev, uint32_t idx, uint32_t flags,
+		       uint32_t timeout_us)
+{
+	struct vfio_svm_queue arg = {
+		.queue = idx, .depth = 64, .flags = flags, .fault_timeout_us = timeout_us,
+	};
+
+	queue_make(q, dev, &arg);
 }
 
 void queue_unmap(struct queue *q)
@@ -310,13 +325,19 @@ void queue_send(struct queue *q, const struct svm_desc *desc)
 			 sizeof(idx));
 }
 
+bool queue_has_completion(const struct queue *q)
+{
+	const struct svm_cpl *slot = &q->cq[q->seen & (q->depth - 1)];
+
+	return __atomic_load_n(&slot->phase, __ATOMIC_ACQUIRE) == !(q->seen & q->depth);
+}
+
 struct svm_cpl queue_wait(struct queue *q)
 {
 	struct svm_cpl *slot = &q->cq[q->seen & (q->depth - 1)];
-	uint8_t phase = !(q->seen & q->depth);
 	struct svm_cpl cpl;
 
-	while (__atomic_load_n(&slot->phase, __ATOMIC_ACQUIRE) != phase)
+	while (!queue_has_completion(q))
 		sched_yield();
 	cpl = *slot;
 	CHECK_EQ(cpl.id, (uint16_t)q->seen);

@@ -90,9 +90,13 @@ struct queue {
 };
 
 void queue_open(struct queue *q, struct device *dev, uint32_t idx, uint32_t depth, uint64_t self);
+/* flags: VFIO_SVM_QUEUE_*; timeout_us: of its page requests, 0 the longest. */
+void queue_open_faults(struct queue *q, struct device *dev, uint32_t idx, uint32_t flags,
+		       uint32_t timeout_us);
 /* Unmap only: the device's queue stays. */
 void queue_unmap(struct queue *q);
 void queue_send(struct queue *q, const struct svm_desc *desc);
+bool queue_has_completion(const struct queue *q);
 struct svm_cpl queue_wait(struct queue *q);
 struct svm_cpl queue_run(struct queue *q, const struct svm_desc *desc);
 

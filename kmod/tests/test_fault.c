@@ -130,13 +130,6 @@ static void unanswered_memory_times_out(void)
 	CHECK_EQ(queue_run(&s.q, &desc).status, SVM_ST_OK);
 }
 
-static bool has_completion(const struct queue *q)
-{
-	const struct svm_cpl *slot = &q->cq[q->seen & (q->depth - 1)];
-
-	return __atomic_load_n(&slot->phase, __ATOMIC_ACQUIRE) == !(q->seen & q->depth);
-}
-
 /*
  * A neighbour that had to wait for the slow one would never be done before it. A
  * busy machine may make it late now and then, so being first once is enough.
@@ -162,7 +155,7 @@ static void neighbours_of_unanswered_memory_run(void)
 		queue_send(&s.q, &slow);
 		queue_send(&s.q, &fast);
 		CHECK_EQ(queue_run(&q, &fast).status, SVM_ST_OK);
-		overtaken = !has_completion(&s.q);
+		overtaken = !queue_has_completion(&s.q);
 		CHECK_EQ(queue_wait(&s.q).status, SVM_ST_TIMEOUT);
 		CHECK_EQ(queue_wait(&s.q).status, SVM_ST_OK);
 	}
@@ -183,7 +176,7 @@ static void queue_removed_completes_what_waits(void)
 	while (__atomic_load_n(&s.q.hdr->sq_head, __ATOMIC_RELAXED) != 2)
 		usleep(1000);
 	CHECK_EQ(xioctl(s.dev.fd, VFIO_SVM_QUEUE, &remove), 0);
-	CHECK(has_completion(&s.q));
+	CHECK(queue_has_completion(&s.q));
 	CHECK(queue_wait(&s.q).status != SVM_ST_OK);
 	CHECK_EQ(queue_wait(&s.q).status, SVM_ST_OK);
 }

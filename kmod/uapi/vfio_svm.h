@@ -173,9 +173,14 @@ struct vfio_svm_head {
 };
 
 /*
- * VFIO_SVM_PAGE_RESPONSE - answer a page request, once. ENOENT: no such request
- * is open; it was answered, its time was up, or its bond ended (INVALID was the
- * answer then).
+ * VFIO_SVM_PAGE_RESPONSE - answer a page request of a queue that was made with
+ * VFIO_SVM_QUEUE_PAGE_REQUESTS, once. ENOENT: no such request of this device is
+ * open; it was answered, its time was up, its queue was removed or its bond ended
+ * (INVALID was the answer then). EINVAL: no such code.
+ *
+ * SUCCESS lets the access go on at the byte that was missing. What is not there by
+ * then the kernel brings in, as it does for the process itself; memory that is not
+ * mapped at all ends the access as INVALID would.
  */
 #define VFIO_SVM_PAGE_RESPONSE	_IO(VFIO_TYPE, VFIO_BASE + 146)
 
@@ -229,14 +234,14 @@ struct vfio_svm_event_index {
 #define VFIO_SVM_EVENT_NARROWED		3	/* by consent */
 #define VFIO_SVM_EVENT_REVOKED		4	/* by consent: unbind */
 #define VFIO_SVM_EVENT_PAGE_REQUEST	5	/* answer with VFIO_SVM_PAGE_RESPONSE */
-#define VFIO_SVM_EVENT_FAULT		6	/* an access failed for good */
+#define VFIO_SVM_EVENT_FAULT		6	/* an access failed for good: see VFIO_SVM_QUEUE */
 #define VFIO_SVM_EVENT_REMOVE		7	/* somebody removes the device: close it */
 
 struct vfio_svm_event {
 	__u32 type;		/* VFIO_SVM_EVENT_* */
 	__u32 pasid;
 	__u32 perm;		/* what the access wanted: VFIO_SVM_READ, _WRITE */
-	__u32 reserved0;
+	__u32 status;		/* FAULT: SVM_ST_*, as in the completion */
 	__u64 bond_id;
 	__u64 cookie;		/* of the bond */
 	__u64 addr;		/* PAGE_REQUEST, FAULT */
@@ -251,17 +256,35 @@ struct vfio_svm_event {
  * whose rings are those of svm_abi.h. bond_id is whom SVM_SPACE_SELF means, 0
  * for nobody. Queue memory is zeroed, and mapped by the region QUEUE + queue,
  * whose size is in the reply. EBUSY: made already. ENOENT: no such queue or bond.
- * EINVAL: depth no power of two from SVM_DEPTH_MIN to SVM_DEPTH_MAX.
+ * EINVAL: depth no power of two from SVM_DEPTH_MIN to SVM_DEPTH_MAX; both flags;
+ * a time that is longer than caps.fault_timeout_us, or given without PAGE_REQUESTS.
+ * To remove one, all but argsz and queue are 0. argsz may be 32: no time then.
+ *
+ * The flags say what becomes of an access to a page that is not there:
+ *
+ *   none           it stalls, and the kernel answers: the page is brought in as for
+ *                  the process itself. Nothing is posted.
+ *   TERMINATE      it ends at once, with PAGE_FAULT at that byte. The event FAULT
+ *                  is posted. Nothing of the process is waited for, ever.
+ *   PAGE_REQUESTS  it stalls, and userspace answers: the event PAGE_REQUEST is
+ *                  posted, and the access waits for VFIO_SVM_PAGE_RESPONSE. Waiting
+ *                  for room in the event ring is a part of its time. An access
+ *                  that fails for good posts the event FAULT.
  */
 #define VFIO_SVM_QUEUE		_IO(VFIO_TYPE, VFIO_BASE + 147)
 
+#define VFIO_SVM_QUEUE_TERMINATE	(1 << 0)
+#define VFIO_SVM_QUEUE_PAGE_REQUESTS	(1 << 1)
+
 struct vfio_svm_queue {
 	__u32 argsz;
-	__u32 flags;		/* 0 */
+	__u32 flags;		/* VFIO_SVM_QUEUE_TERMINATE or _PAGE_REQUESTS */
 	__u32 queue;
 	__u32 depth;
 	__u64 bond_id;
 	__u64 size;		/* out: bytes to map */
+	__u32 fault_timeout_us;	/* of a page request; 0: caps.fault_timeout_us */
+	__u32 reserved;
 };
 
 /* VFIO_DEVICE_FEATURE numbers, well away from those of the kernel. */
@@ -274,7 +297,8 @@ struct vfio_svm_caps {
 	__u32 max_bonds;	/* of this open device */
 	__u32 nb_queues;	/* 0: the device has none of svm_abi.h's */
 	__u32 max_pasid;
-	__u32 reserved[3];
+	__u32 fault_timeout_us;	/* the longest a page request may wait; 0: the device has none */
+	__u32 reserved[2];
 };
 
 #define VFIO_SVM_VERSION	1
@@ -285,7 +309,9 @@ struct vfio_svm_stats {
 	__u64 mm_switches;	/* address spaces taken on by the DMA thread */
 	__u64 faults;		/* accesses that found no page */
 	__u64 sleeps;		/* times the DMA thread went to sleep */
-	__u64 reserved[3];
+	__u64 groups;		/* of descriptors that ran together */
+	__u64 requests;		/* page requests posted */
+	__u64 reserved;
 };
 
 SVM_ABI_ASSERT(sizeof(struct vfio_device_svm) == 16, "12 bytes, or 16 with pid");
@@ -298,7 +324,7 @@ SVM_ABI_ASSERT(sizeof(struct vfio_svm_narrow) == 24, "frozen");
 SVM_ABI_ASSERT(sizeof(struct vfio_svm_page_response) == 24, "frozen");
 SVM_ABI_ASSERT(sizeof(struct vfio_svm_event_hdr) == 64, "one cache line");
 SVM_ABI_ASSERT(sizeof(struct vfio_svm_event) == 64, "one cache line");
-SVM_ABI_ASSERT(sizeof(struct vfio_svm_queue) == 32, "frozen");
+SVM_ABI_ASSERT(sizeof(struct vfio_svm_queue) == 40, "32 bytes, or 40 with a time");
 SVM_ABI_ASSERT(sizeof(struct vfio_svm_caps) == 32, "frozen");
 SVM_ABI_ASSERT(sizeof(struct vfio_svm_stats) == 64, "frozen");
 
