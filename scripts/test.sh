@@ -188,15 +188,14 @@ check_products()
 export plugin
 export -f check_products
 
-# units NAME SECONDS BUILD [COMMAND...]: the CUnit suites of one build directory, $suites or all, run by
-# COMMAND, each test counted.
+# units NAME SECONDS BUILD [COMMAND...]: the CUnit suites of one build directory, run by COMMAND, each test
+# counted.
 units()
 {
 	local name=$1 limit=$2 build=$3
 	shift 3
-	# shellcheck disable=SC2086 # words
 	counted "$name" "$limit" "$@" "$build/app/dpdk-test-svm" --no-huge -m 256 -l "$cpus" --no-pci \
-		--file-prefix "$prefix" -d "$build/drivers/librte_dma_svm.so" -- unit ${suites-}
+		--file-prefix "$prefix" -d "$build/drivers/librte_dma_svm.so" -- unit
 }
 
 # counted NAME SECONDS COMMAND...: a program whose last line has the counts of its tests.
@@ -375,10 +374,8 @@ if [ -z "$fast" ]; then
 	if step "build (ThreadSanitizer)" 900 no_warning bash -c \
 		'. scripts/lib.sh; build_tree . build-tsan -Db_sanitize=thread -Dexamples=false'
 	then
-		# Any report ends the program with 66. Tests fork with threads alive and go on. Failing
-		# calls would hit the sanitizer itself.
+		# Any report ends the program with 66. Tests fork with threads alive and go on.
 		# shellcheck disable=SC2046 # words
-		suites=$(build-tsan/app/dpdk-test-svm -- list | sed -n '/^perf/q; /^sweep/d; /^[a-z]/p') \
 		TSAN_OPTIONS="exitcode=66 die_after_fork=0${TSAN_OPTIONS:+ $TSAN_OPTIONS}" \
 			units "unit tests under ThreadSanitizer" 1200 build-tsan $(no_aslr)
 		mutants
