@@ -21,6 +21,8 @@
 #include <rte_service.h>
 
 #include "fixture.h"
+#include "svm_dev.h"
+#include "svm_lane_pool.h"
 #include "svm_registry.h"
 
 static const struct row {
@@ -125,6 +127,25 @@ fx_count_fds(void)
 		n++;
 	closedir(d);
 	return n;
+}
+
+unsigned int
+fx_await_fds(struct fx *f, unsigned int nb)
+{
+	struct svm_lane_pool *lanes = fx_dev(f)->lanes;
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	unsigned int has;
+
+	do {
+		fx_idle(f);
+		has = fx_count_fds();
+		if (lanes != NULL) {
+			pthread_mutex_lock(&lanes->lock);
+			has -= lanes->nb_lanes;
+			pthread_mutex_unlock(&lanes->lock);
+		}
+	} while (has != nb && fx_now_ms() < end);
+	return has;
 }
 
 /* ---- the device ---- */
@@ -332,6 +353,25 @@ fx_copy(struct fx *f, uint64_t src_bond, uint64_t src, uint64_t dst_bond,
 {
 	return fx_run_one(f, (struct rte_svm_op){ .op = RTE_SVM_OP_COPY, .src = src,
 		.dst = dst, .src_bond = src_bond, .dst_bond = dst_bond, .len = len });
+}
+
+void
+fx_await_taken(struct fx *f, uint32_t nb)
+{
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	const struct svm_dev *dev = fx_dev(f);
+	uint32_t taken, i;
+
+	do {
+		fx_idle(f);
+		/* Relaxed: a look at how far they are. */
+		for (taken = i = 0; i != SVM_QUEUES_MAX; i++)
+			if (dev->oqs[i] != NULL)
+				taken += __atomic_load_n(&dev->oqs[i]->eq->ring.hdr->sq_head,
+						__ATOMIC_RELAXED);
+		if (fx_now_ms() > end)
+			test_fail("%u of %u operations are taken", taken, nb);
+	} while (taken != nb);
 }
 
 int

@@ -141,6 +141,10 @@ struct rte_svm_result
 fx_copy(struct fx *f, uint64_t src_bond, uint64_t src, uint64_t dst_bond,
 		uint64_t dst, uint32_t len);
 
+/** Wait until engines have taken nb operations out of the owner's queues, ended or not. */
+void
+fx_await_taken(struct fx *f, uint32_t nb);
+
 /** rte_svm_unbind(), again while it answers -EBUSY, for 10 s at the most. */
 int
 fx_unbind(struct fx *f, uint64_t bond);
@@ -159,6 +163,13 @@ fx_idle(struct fx *f);
 /** Open descriptors of this process. */
 unsigned int
 fx_count_fds(void);
+
+/**
+ * Wait until that many are open, but for those of the device's lanes, which come
+ * and go as they are needed. @return how many there are then.
+ */
+unsigned int
+fx_await_fds(struct fx *f, unsigned int nb);
 
 /**
  * A number or a pointer that belongs to another thread, as it stands now. For a
@@ -229,6 +240,14 @@ fx_worker_op(struct fx_worker *w, uint64_t queue, enum rte_svm_opcode op,
 /** The worker looks itself: do these bytes have the pattern? */
 bool
 fx_verify(struct fx_worker *w, uint64_t addr, size_t len, uint64_t seed, size_t off);
+
+/**
+ * Wait until the device waits for a page of the worker's that nobody answers
+ * for (WK_UFFD), or has given up on one: an inline engine's submit comes back
+ * no sooner, and on a slow machine others may be as far.
+ */
+void
+fx_await_unanswered(struct fx_worker *w);
 
 /** Data goes in, the worker looks; the worker's goes out, the owner looks. */
 void

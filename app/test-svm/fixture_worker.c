@@ -202,6 +202,18 @@ fx_check_moves(struct fx *f, struct fx_worker *w)
 }
 
 void
+fx_await_unanswered(struct fx_worker *w)
+{
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+
+	while (fx_do(w, WK_UFFD_FAULTS, 0) == 0 && fx_stats(w->f).timeouts == 0) {
+		fx_idle(w->f);
+		if (fx_now_ms() > end)
+			test_fail("nobody waits for the page of worker %d", (int)w->pid);
+	}
+}
+
+void
 fx_await_exit(struct fx_worker *w)
 {
 	const uint64_t end = fx_now_ms() + FX_BOUND_MS;

@@ -14,6 +14,7 @@
 #include <rte_dev.h>
 
 #include "suites.h"
+#include "svm_dev.h"
 #include "test_dmadev.h"
 
 #define BIG	(1u << 20)
@@ -253,8 +254,11 @@ test_dmadev_life_work_queued_while_stopped_waits_for_start(void)
 {
 	struct fx *f = fx_begin("");
 	const struct wk_req op = { .cmd = WK_OP, .a = { 0, RTE_SVM_OP_NOP } };
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	struct rte_svm_bond_info info = { 0 };
 	struct fx_worker *w;
 	struct rte_svm_stats s;
+	uint32_t waiting = 0;
 	struct wk_rep rep;
 	uint64_t ops;
 
@@ -265,8 +269,12 @@ test_dmadev_life_work_queued_while_stopped_waits_for_start(void)
 	TEST_EQUAL(rte_svm_stop(f->dev), 0);
 	f->started = false;
 	ops = fx_stats(f).ops;
+	TEST_EQUAL(rte_svm_bond_info_get(f->dev, w->bond, &info), 0);
 	fx_send(w, &op);
-	usleep(20000);
+	while ((svm_fill_read(&fx_dev(f)->fill, info.pasid, &waiting, 1) != 1 || waiting != 1) &&
+			fx_now_ms() < end)
+		fx_idle(f);
+	TEST_EQUAL(waiting, 1);
 	TEST_EQUAL(rte_svm_stats_get(f->dev, &s), 0);
 	TEST_EQUAL(s.ops, ops);
 	TEST_EQUAL(rte_svm_start(f->dev), 0);

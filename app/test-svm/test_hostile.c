@@ -4,7 +4,6 @@
  * neighbour's traffic is right and goes on, and nothing is left behind.
  */
 #include <signal.h>
-#include <unistd.h>
 
 #include "suites.h"
 #include "test_hostile.h"
@@ -158,37 +157,23 @@ await_no_bond(struct fx *f)
 	TEST_EQUAL(rte_svm_bond_list(f->dev, NULL, 0), 0);
 }
 
-static unsigned int
-await_fds(struct fx *f, unsigned int goal)
-{
-	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
-
-	while (goal != 0 && fx_count_fds() != goal && fx_now_ms() < end)
-		fx_idle(f);
-	return fx_count_fds();
-}
-
 static void
 test_hostile_worker_killed_with_queue_leaves_nothing(void)
 {
 	struct fx *f = fx_begin("");
-	unsigned int fds = 0;
+	unsigned int fds;
 	int i;
 
 	if (f == NULL)
 		return;
+	fds = fx_count_fds();
 	for (i = 0; i < 5; i++) {
 		struct fx_worker *w = neighbour(f);
 
 		neighbour_goes_on(w, 2);
 		fx_kill(w, SIGKILL);
 		await_no_bond(f);
-		/* A lane that the first one needed may stay, with its descriptor. */
-		if (i == 0) {
-			usleep(100000);
-			fds = fx_count_fds();
-		}
-		TEST_EQUAL(await_fds(f, fds), fds);
+		TEST_EQUAL(fx_await_fds(f, fds), fds);
 	}
 }
 
@@ -196,11 +181,12 @@ static void
 test_hostile_worker_killed_by_pid_leaves_nothing(void)
 {
 	struct fx *f = fx_begin("");
-	unsigned int fds = 0;
+	unsigned int fds;
 	int i;
 
 	if (f == NULL)
 		return;
+	fds = fx_count_fds();
 	for (i = 0; i < 5; i++) {
 		struct fx_worker *w = fx_bound(f);
 		const uint64_t bond = w->bond;
@@ -208,9 +194,7 @@ test_hostile_worker_killed_by_pid_leaves_nothing(void)
 		fx_check_moves(f, w);
 		fx_kill(w, SIGKILL);
 		TEST_EQUAL(fx_unbind(f, bond), 0);
-		if (i == 0)
-			fds = fx_count_fds();
-		TEST_EQUAL(await_fds(f, fds), fds);
+		TEST_EQUAL(fx_await_fds(f, fds), fds);
 	}
 }
 

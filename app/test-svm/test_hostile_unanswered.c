@@ -174,7 +174,7 @@ test_hostile_unanswered_unbind_ends(void)
 	op.dst = mem;
 	op.dst_bond = w->bond;
 	TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
-	usleep(20000);
+	fx_await_unanswered(w);
 	TEST_EQUAL(fx_unbind(w->f, w->bond), 0);
 	answer_and_check(w, mem);
 	while (rte_svm_poll(w->f->queue, &r, 1) == 0 && fx_now_ms() < end)
@@ -200,7 +200,7 @@ test_hostile_unanswered_worker_killed_ends(void)
 	op.dst = mem;
 	op.dst_bond = w->bond;
 	TEST_EQUAL(rte_svm_submit(f->queue, &op, 1), 1);
-	usleep(20000);
+	fx_await_unanswered(w);
 	fx_kill(w, SIGKILL);
 	while (rte_svm_poll(f->queue, &r, 1) == 0 && fx_now_ms() < end)
 		fx_idle(f);
@@ -401,11 +401,11 @@ test_hostile_unanswered_unbind_behind_another_ends(void)
 	CU_ASSERT_EQUAL_FATAL(rte_svm_queue_create(w->f->dev, 32, &queue), 0);
 	op = op_into(w, mem, own);
 	TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
-	usleep(20000);
+	fx_await_unanswered(w);
 	op = (struct rte_svm_op){ .op = RTE_SVM_OP_COPY, .len = 64, .src_bond = w->bond,
 		.src = mem, .dst_bond = other->bond, .dst = to };
 	TEST_EQUAL(rte_svm_submit(queue, &op, 1), 1);
-	usleep(20000);
+	fx_await_taken(w->f, 2);
 	TEST_EQUAL(fx_unbind(w->f, other->bond), 0);
 	TEST_EQUAL(rte_svm_poll(queue, &r, 1), 1);
 	TEST_STATUS(r.status, RTE_SVM_ST_BOND_DEAD);
@@ -435,17 +435,17 @@ test_hostile_unanswered_dead_behind_many_is_let_go(void)
 	/* Its first one hangs in a lane; the second is parked behind the other's. */
 	op = op_into(dead, to, own);
 	TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
-	usleep(20000);
+	fx_await_unanswered(dead);
 	for (i = 0; i < front; i++) {
 		op = op_into(w, mem, own);
 		TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
 		/* The first hangs as well, and does not take the others along. */
 		if (i == 0)
-			usleep(20000);
+			fx_await_unanswered(w);
 	}
 	op = op_into(dead, to, own);
 	TEST_EQUAL(rte_svm_submit(w->f->queue, &op, 1), 1);
-	usleep(20000);
+	fx_await_taken(w->f, front + 2);
 	fx_kill(dead, SIGKILL);
 	TEST_EQUAL(fx_unbind(w->f, dead->bond), 0);
 	fx_kill(w, SIGKILL);

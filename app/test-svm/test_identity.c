@@ -272,8 +272,7 @@ static void
 test_identity_worker_killed_midway_leaves_nothing(void)
 {
 	static const char commands[] = { 0, 'p' };
-	unsigned int fds = 0, i;
-	uint64_t until;
+	unsigned int fds, i;
 	struct fx *f;
 
 	if (no_unanswered())
@@ -281,6 +280,7 @@ test_identity_worker_killed_midway_leaves_nothing(void)
 	f = fx_begin("timeout_us=100000");
 	if (f == NULL)
 		return;
+	fds = fx_count_fds();
 	for (i = 0; i != 6; i++) {
 		struct asker a = { f->socket, i % 2 ? WORD_UNANSWERED : WORD_GOOD };
 
@@ -289,16 +289,7 @@ test_identity_worker_killed_midway_leaves_nothing(void)
 		if (commands[i % 2] != 0)
 			child_say(&asker[0], commands[i % 2]);
 		child_end(&asker[0]);
-		until = child_now_ms() + CHILD_BOUND_MS;
-		/* What the first ones needed may stay: lanes. */
-		while (i >= 2 && fx_count_fds() > fds && child_now_ms() < until)
-			child_sleep_ms(1);
-		if (i == 1) {
-			child_sleep_ms(1500);
-			fds = fx_count_fds();
-		} else if (i > 1) {
-			CU_ASSERT(fx_count_fds() <= fds);
-		}
+		TEST_EQUAL(fx_await_fds(f, fds), fds);
 	}
 	TEST_EQUAL(rte_svm_bond_list(f->dev, NULL, 0), 0);
 }

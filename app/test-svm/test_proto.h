@@ -29,6 +29,7 @@ enum wk_cmd {
 			 * as arguments and answers */
 	WK_EXIT,	/* no answer */
 	WK_UFFD,	/* len -> address of memory whose faults nobody answers */
+	WK_UFFD_FAULTS,	/* -> whether anybody has waited for such a page since it was last asked */
 	WK_UFFD_ANSWER,	/* addr, len -> seed: fill the pages */
 	WK_CONNECT,	/* text: path of the socket */
 	WK_BIND,	/* user -> bond */

@@ -167,7 +167,7 @@ test_window_revoke_of_unanswered_ends(void)
 	op.src = t.a_mem;
 	op.dst_window = win;
 	flood(&t, &op);
-	usleep(20000);
+	fx_await_unanswered(t.b);
 	TEST_EQUAL(win_revoke(&t, win), 0);
 	seed = fx_do(t.b, WK_UFFD_ANSWER, mem, 8192);
 	rep = flood_end(&t);
@@ -200,7 +200,7 @@ test_window_revoke_that_cannot_end_is_busy(void)
 	op.src = t.a_mem;
 	op.dst_window = win;
 	flood(&t, &op);
-	usleep(50000);
+	fx_await_unanswered(t.b);
 	TEST_EQUAL(rte_svm_window_revoke(t.f->dev, win), -EBUSY);
 	TEST_EQUAL(rte_svm_window_info_get(t.f->dev, win, &info), 0);
 	TEST_EQUAL(info.closed, 1);

@@ -71,6 +71,9 @@ int64_t
 worker_uffd(struct worker *w, const struct wk_req *q, struct wk_rep *r);
 
 int64_t
+worker_uffd_faults(const struct worker *w, struct wk_rep *r);
+
+int64_t
 worker_uffd_answer(struct worker *w, const struct wk_req *q, struct wk_rep *r);
 
 /* ---- worker_queue.c ---- */

@@ -134,6 +134,8 @@ obey(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 		_exit(0);
 	case WK_UFFD:
 		return worker_uffd(w, q, r);
+	case WK_UFFD_FAULTS:
+		return worker_uffd_faults(w, r);
 	case WK_UFFD_ANSWER:
 		return worker_uffd_answer(w, q, r);
 	default:

@@ -96,6 +96,16 @@ worker_uffd(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 }
 
 int64_t
+worker_uffd_faults(const struct worker *w, struct wk_rep *r)
+{
+	struct uffd_msg msg;
+
+	while (read(w->uffd, &msg, sizeof(msg)) == sizeof(msg))
+		r->v[0] = 1;
+	return 0;
+}
+
+int64_t
 worker_uffd_answer(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 {
 	struct uffdio_copy copy = { .dst = q->a[0], .len = q->a[1] };
