@@ -11,7 +11,7 @@ build_modules()
 	mkdir -p "$work/kmod" || return
 	# A copy for each kernel: one's objects are useless to the next.
 	(cd "$top/kmod" && find . -type f \( -name '*.[ch]' -o -name Kbuild -o -name Makefile \) \
-		! -path './tests/*' -print0 | cpio -0 -pdu --quiet "$work/kmod") || return
+		! -path './tests/*' -print0 | cpio -0 -pdum --quiet "$work/kmod") || return
 	nice make -C "$work/kmod" KDIR="$kdir" W=1 CC=gcc-12 modules >"$work/modules.log" 2>&1 || return
 	# Without vmlinux there is no BTF to make, and Kbuild says so.
 	if grep -iE '(^|[^a-z])(warning|error):' "$work/modules.log"; then
