@@ -207,28 +207,56 @@ static void queue_twice_and_bad_depths_are_refused(void)
 	CHECK_EQ(xioctl(dev.fd, VFIO_SVM_QUEUE, &arg), -ENOENT);
 }
 
-static long do_open_there(long unused)
+/* Only the address space keeps the file. */
+static long do_map_there(long len)
 {
-	(void)unused;
-	return open("/tmp/mnt/file", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	int fd = open("/tmp/mnt/file", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	void *at = MAP_FAILED;
+
+	if (fd < 0)
+		return -1;
+	if (!ftruncate(fd, len))
+		at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return at == MAP_FAILED ? -1 : (long)at;
 }
 
-/* The proof that a bond holds no address space: its files are closed when it dies. */
+/*
+ * The proof that a bond holds no address space: a mapped file is let go when the
+ * worker dies, also when it dies with copies under way.
+ */
 static void dead_worker_lets_go_of_its_files(void)
 {
+	struct vfio_svm_bind bind;
+	struct svm_desc desc;
+	unsigned long at;
 	struct device dev;
 	struct worker w;
+	struct queue q;
+	int i;
 
 	mkdir("/tmp/mnt", 0700);
 	CHECK_EQ(mount("none", "/tmp/mnt", "tmpfs", 0, NULL), 0);
 	device_open(&dev, 0);
+	queue_open(&q, &dev, 0, 32, 0);
 	worker_start(&w);
-	worker_bind(&dev, &w);
-	CHECK(worker_call(&w, do_open_there, 0) >= 0);
+	bind = worker_bind(&dev, &w);
+	at = worker_call(&w, do_map_there, 1 << 20);
+	CHECK(at != -1ul);
+	desc = desc_fill(bind.pasid, at, 1 << 20, 0x1122334455667788);
+	CHECK_EQ(queue_run(&q, &desc).status, SVM_ST_OK);
 	CHECK_EQ(umount("/tmp/mnt"), -1);
 	CHECK_EQ(errno, EBUSY);
+	for (i = 0; i < 32; i++)
+		queue_send(&q, &desc);
 	worker_kill(&w);
-	CHECK_EQ(umount("/tmp/mnt"), 0);
+	for (i = 0; i < 32; i++)
+		queue_wait(&q);
+	/* The last user's end of it may be left to a worker of the kernel's. */
+	while (umount("/tmp/mnt")) {
+		CHECK_EQ(errno, EBUSY);
+		usleep(1000);
+	}
 }
 
 struct racer {
