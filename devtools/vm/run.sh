@@ -8,7 +8,7 @@ boot_guest()
 {
 	local limit=900 append
 	append="console=ttyS0 panic_on_warn=1 oops=panic panic=-1 hung_task_panic=0 quiet"
-	[ -z "$debug" ] || limit=3600
+	[ -z "$debug" ] || limit=3600 append="$append rig_rounds=10"
 	# While the kernel looks its CPU over it forgets for a moment that it has five levels of page
 	# tables; an interrupt just then, and KASAN takes the direct map for wild memory.
 	timeout -k 10 "$limit" nice qemu-system-x86_64 -accel tcg,thread=multi \

@@ -72,11 +72,21 @@ static void *region_map(struct device *dev, uint32_t subtype, int prot, size_t *
 	return at;
 }
 
+void device_patience(unsigned int ms)
+{
+	int fd = open("/sys/module/vfio_svm_sw/parameters/timeout_ms", O_WRONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0);
+	CHECK(dprintf(fd, "%u", ms) > 0);
+	close(fd);
+}
+
 void device_open(struct device *dev, int instance)
 {
 	char path[64];
 
 	memset(dev, 0, sizeof(*dev));
+	device_patience(TIMEOUT_MS);
 	dev->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	CHECK(dev->container >= 0);
 	snprintf(path, sizeof(path), "/dev/vfio/%d", group_of(instance));
@@ -367,4 +377,51 @@ struct svm_desc desc_fill(uint32_t pasid, uint64_t dst, uint32_t len, uint64_t p
 		.op = SVM_OP_FILL, .len = len, .dst = dst, .pattern = pattern,
 		.dst_space = SVM_SPACE(SVM_SPACE_PASID, pasid),
 	};
+}
+
+/* The number behind a word of the kernel command line, or what is meant without it. */
+static unsigned long cmdline_number(const char *word, unsigned long without)
+{
+	char line[4096];
+	const char *at;
+	ssize_t len;
+	int fd;
+
+	fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	len = read(fd, line, sizeof(line) - 1);
+	CHECK(len > 0);
+	line[len] = 0;
+	close(fd);
+	at = strstr(line, word);
+	return at ? strtoul(at + strlen(word), NULL, 0) : without;
+}
+
+unsigned int rounds(unsigned int n)
+{
+	return 1 + n * cmdline_number("rig_rounds=", 100) / 100;
+}
+
+void bytes_lay(void *at, size_t len, unsigned char tag)
+{
+	unsigned char *byte = at;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		byte[i] = (((uint32_t)i * 2654435761u >> 24) ^ tag) | 1;
+}
+
+size_t bytes_good(const void *at, const void *ref, size_t len)
+{
+	const volatile unsigned char *byte = at;
+	const unsigned char *want = ref;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		unsigned char seen = byte[i];
+
+		if (seen && seen != want[i])
+			break;
+	}
+	return i;
 }

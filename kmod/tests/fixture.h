@@ -12,6 +12,7 @@
 /* What the modules are loaded with: see devtools/vm/checks. */
 #define MAX_BONDS	64u
 #define MAX_PASID	96u
+#define TIMEOUT_MS	1000u
 #define RIGHTS		(VFIO_SVM_READ | VFIO_SVM_WRITE)
 
 struct device {
@@ -27,6 +28,10 @@ struct device {
 
 /* instance: 0 or 1. Ends the test when it cannot. */
 void device_open(struct device *dev, int instance);
+/* How long an operation waits for a page: TIMEOUT_MS again with the next device_open(). */
+void device_patience(unsigned int ms);
+/* For tests in which nothing may time out, however busy the machine. */
+#define PATIENT_MS	100000
 /* Mappings, too: each keeps the device open. */
 void device_close(struct device *dev);
 /* The region of a subtype; CHECKs that there is exactly one. */
@@ -103,5 +108,16 @@ struct svm_cpl queue_run(struct queue *q, const struct svm_desc *desc);
 struct svm_desc desc_copy(uint32_t src_pasid, uint64_t src, uint32_t dst_pasid, uint64_t dst,
 			  uint32_t len);
 struct svm_desc desc_fill(uint32_t pasid, uint64_t dst, uint32_t len, uint64_t pattern);
+
+/* n, or the percentage of it that rig_rounds= says: slow kernels take fewer. */
+unsigned int rounds(unsigned int n);
+
+/* What main() is for the program that a worker of test_death.c executes. */
+int exec_watch(char **argv);
+
+/* Bytes that differ from place to place and are never 0. */
+void bytes_lay(void *at, size_t len, unsigned char tag);
+/* How many bytes from at on are as in ref, or still 0. */
+size_t bytes_good(const void *at, const void *ref, size_t len);
 
 #endif /* KMOD_FIXTURE_H */

@@ -8,10 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "fixture.h"
 
 /* A test that waits for ever must end some time. No verdict depends on how long it took. */
-#define TEST_TIMEOUT	120
+#define TEST_TIMEOUT	300
 
 #ifdef __i386__
 #define ABI	"i386_"
@@ -22,6 +22,7 @@
 static const struct suite *const suites[] = {
 	&perm_suite, &bind_suite, &seed_suite, &consent_suite, &life_suite, &event_suite, &dma_suite,
 	&fault_suite, &request_suite, &stall_suite, &fuse_suite,
+	&churn_suite, &death_suite,
 };
 
 void test_fail(const char *file, int line, const char *what, long long seen, long long wanted)
@@ -76,6 +77,8 @@ int main(int argc, char **argv)
 	unsigned int s, t, ran = 0, failed = 0;
 	char name[256], why[512];
 
+	if (argc == 4 && !strcmp(argv[1], "--watch"))
+		return exec_watch(argv + 2);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (s = 0; s < sizeof(suites) / sizeof(suites[0]); s++) {
 		for (t = 0; t < suites[s]->nb; t++) {
