@@ -4,15 +4,18 @@
  * else's, afterwards.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <rte_dmadev.h>
 
+#include "fake_owner.h"
 #include "fixture.h"
 #include "suites.h"
 #include "svm_dev.h"
+#include "test_child.h"
 
 #define LEN	10000
 
@@ -341,6 +344,44 @@ test_life_stop_waits_for_token(void)
 	pthread_join(t, NULL);
 }
 
+/* Bound, with a queue; hangs up and comes back at once. */
+static void
+body_comes_back(int in, int out, void *arg)
+{
+	int sock = raw_ready(arg);
+
+	if (raw_bind(sock, 0) != 0 || raw_queue(sock, 64, 0) != 0)
+		_exit(1);
+	child_tell(out, 0);
+	child_listen(in);
+	close(sock);
+	child_tell(out, (uint64_t)-raw_bind(raw_ready(arg), 0));
+	child_listen(in);
+}
+
+/* The device is busy with its queue yet, and the bond with it. */
+static void
+test_life_worker_comes_back_at_once_is_bound(void)
+{
+	struct fx *f = fx_begin("");
+	struct svm_engine *e = f != NULL ? fx_dev(f)->engines[0] : NULL;
+	struct pollfd answer = { .events = POLLIN };
+	struct child c = { .pid = 0 };
+
+	if (f == NULL)
+		return;
+	child_start(&c, body_comes_back, f->socket);
+	TEST_EQUAL(child_hear(&c), 0);
+	CU_ASSERT_FATAL(svm_engine_try_acquire(e));
+	child_say(&c, 'x');
+	answer.fd = c.from;
+	TEST_EQUAL(poll(&answer, 1, 100), 0);
+	svm_engine_release(e);
+	TEST_EQUAL(child_hear(&c), 0);
+	TEST_EQUAL(rte_svm_bond_list(f->dev, NULL, 0), 1);
+	child_end(&c);
+}
+
 static const struct fx_test tests[] = {
 	{ "test_life_worker_exits_is_dead", test_life_worker_exits_is_dead, FX_ALL },
 	{ "test_life_worker_execs_is_dead", test_life_worker_execs_is_dead, FX_ALL },
@@ -353,6 +394,9 @@ static const struct fx_test tests[] = {
 	{ "test_life_queue_closing_takes_no_more", test_life_queue_closing_takes_no_more,
 		FX_ONE },
 	{ "test_life_no_lane_comes_ends", test_life_no_lane_comes_ends, FX_ONE },
+	{ "test_life_worker_comes_back_at_once_is_bound",
+		test_life_worker_comes_back_at_once_is_bound,
+		FX_INLINE_LANE | FX_INLINE_CMA },
 	{ "test_life_stop_waits_for_token", test_life_stop_waits_for_token,
 		FX_INLINE_LANE | FX_INLINE_CMA },
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The failure sweep of the worker's library: in a process that is a worker. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,8 +10,8 @@
 #include "test_child.h"
 #include "test_sweep.h"
 
-/* One life of a worker: whether all went well. Nothing is left in any case. */
-static bool
+/* One life of a worker: 0, or what did not go well. Nothing is left in any case. */
+static int
 worker_life(const char *socket)
 {
 	static char text[64], copy[64];
@@ -19,26 +20,33 @@ worker_life(const char *socket)
 		.len = sizeof(text) };
 	struct svm_worker_result r = { .status = SVM_WORKER_ST_ABORTED };
 	struct svm_worker *w = NULL;
-	bool ok = false;
+	int ret;
 
-	if (svm_worker_connect(socket, &w) != 0)
-		return false;
+	ret = svm_worker_connect(socket, &w);
+	if (ret != 0)
+		return ret;
 	text[0]++;
-	if (svm_worker_bind(w, 0, NULL) == 0 &&
-			svm_worker_queue_create(w, 64, 0, &queue) == 0 &&
-			svm_worker_submit(queue, &op, 1) == 1 &&
-			svm_worker_wait(queue, &r, 1, 10000000) == 1)
-		ok = r.status == SVM_WORKER_ST_OK && copy[0] == text[0];
-	if (ok)
-		ok = svm_worker_queue_destroy(queue) == 0 && svm_worker_unbind(w) == 0;
+	ret = svm_worker_bind(w, 0, NULL);
+	if (ret == 0)
+		ret = svm_worker_queue_create(w, 64, 0, &queue);
+	if (ret == 0)
+		ret = svm_worker_submit(queue, &op, 1) - 1;
+	if (ret == 0)
+		ret = svm_worker_wait(queue, &r, 1, 10000000) - 1;
+	if (ret == 0 && (r.status != SVM_WORKER_ST_OK || copy[0] != text[0]))
+		ret = -EBADMSG;
+	if (ret == 0)
+		ret = svm_worker_queue_destroy(queue);
+	if (ret == 0)
+		ret = svm_worker_unbind(w);
 	svm_worker_disconnect(w);
-	return ok;
+	return ret;
 }
 
 static void
-fail(const char *what, const char *name)
+fail(const char *what, int ret, const char *name)
 {
-	printf("the worker's sweep: %s: %s\n", name, what);
+	printf("the worker's sweep: %s: %s (%d)\n", name, what, ret);
 	fflush(stdout);
 	_exit(1);
 }
@@ -51,18 +59,23 @@ worker_main(int in, int out, void *arg)
 	struct sweep_has before, after;
 	char unknown[256], name[FC_NAME_LEN] = "clean";
 	uint32_t i, nb;
+	int ret;
 
 	(void)in;
 	(void)out;
-	if (fc_hook(libs, 1, unknown, sizeof(unknown)) != 0 || !worker_life(socket))
-		fail("does not run", name);
+	ret = fc_hook(libs, 1, unknown, sizeof(unknown));
+	if (ret == 0)
+		ret = worker_life(socket);
+	if (ret != 0)
+		fail("does not run", ret, name);
 	before = sweep_look();
 	fc_learn();
-	if (!worker_life(socket))
-		fail("does not run", name);
+	ret = worker_life(socket);
+	if (ret != 0)
+		fail("does not run", ret, name);
 	nb = fc_plan();
 	if (nb < 20)
-		fail("few calls", name);
+		fail("few calls", (int)nb, name);
 	for (i = 0; i < nb; i++) {
 		fc_name(i, name);
 		fc_fail(i);
@@ -71,9 +84,10 @@ worker_main(int in, int out, void *arg)
 		after = sweep_look();
 		if (after.fds != before.fds || after.blocks != before.blocks ||
 				after.mapped != before.mapped || after.tasks != before.tasks)
-			fail("something is left behind", name);
-		if (!worker_life(socket))
-			fail("the life after it is not a clean one", name);
+			fail("something is left behind", 0, name);
+		ret = worker_life(socket);
+		if (ret != 0)
+			fail("the life after it is not a clean one", ret, name);
 	}
 }
 

@@ -31,6 +31,10 @@
  *
  * OPENING and PROVING go on by steps of the device; in ASKED it is the worker's
  * turn, for SVM_CONN_PROOF_MS. No other request may come meanwhile.
+ *
+ * OPENING begins when no earlier connection of the process, which has hung up,
+ * has the bond any more: a worker may come back before the device has let go. It
+ * waits for SVM_CONN_FORMER_MS at the most, and is told -EEXIST then.
  */
 enum svm_conn_bind {
 	SVM_CONN_BIND_NONE,
@@ -40,6 +44,7 @@ enum svm_conn_bind {
 };
 
 #define SVM_CONN_PROOF_MS	5000
+#define SVM_CONN_FORMER_MS	3000
 
 TAILQ_HEAD(svm_conn_list, svm_conn);
 
@@ -58,10 +63,11 @@ struct svm_conn_env {
 	struct svm_tally queues_of;	/* how many of them a user has */
 	/* Connections with a bind: under way, waiting for a turn, asked. */
 	struct svm_conn_list binding, waiting, asked;
+	struct svm_conn_list leaving;	/* hung up, being given back; by `link` */
 };
 
 struct svm_conn {
-	TAILQ_ENTRY(svm_conn) link;	/* the server's list */
+	TAILQ_ENTRY(svm_conn) link;	/* the server's list, or env's of those that leave */
 	struct svm_conn_env *env;
 	enum svm_conn_state state;
 	int fd;				/* -1 when leaving */
@@ -74,7 +80,9 @@ struct svm_conn {
 	enum svm_conn_bind bind;
 	struct svm_conn_list *bind_list;	/* of env; NULL: none */
 	TAILQ_ENTRY(svm_conn) bind_link;
-	void *bind_req;			/* the device's; NULL: none */
+	void *bind_req;			/* the device's; NULL: none, or it has to wait */
+	uint64_t bind_user, bind_word;	/* as BIND has them */
+	uint64_t bind_since_ms;
 	uint32_t bind_seq;		/* of the message that is to be answered */
 	struct svm_nonce nonce;		/* asked with */
 	uint64_t asked_ms;

@@ -71,6 +71,43 @@ bound(struct svm_conn *conn, uint64_t bond)
 	return svm_conn_reply(conn, &out, -1);
 }
 
+/* Whether the bond of this process's last connection is still to be given back. */
+static bool
+former_leaves(const struct svm_conn *conn)
+{
+	const struct svm_conn *other;
+
+	if (now_ms() - conn->bind_since_ms >= SVM_CONN_FORMER_MS)
+		return false;
+	TAILQ_FOREACH(other, &conn->env->leaving, link)
+		if (other->pid == conn->pid && other->bond != 0)
+			return true;
+	return false;
+}
+
+/* Have the device begin. */
+static int
+bind_begin(struct svm_conn *conn)
+{
+	const struct svm_conn_env *env = conn->env;
+	struct svm_peer peer = { .pid = conn->pid, .uid = conn->uid, .gid = conn->gid };
+	int rc;
+
+	if (former_leaves(conn))
+		return -EBUSY;
+	peer.pidfd = svm_sock_peer_pidfd(conn->fd);
+	/* It may have to wait for its turn, with all the others. */
+	if (peer.pidfd >= 0 && svm_fd_reserved(peer.pidfd)) {
+		close(peer.pidfd);
+		return -EMFILE;
+	}
+	rc = env->ops->bind_begin(env->arg, &peer, conn->bind_user, conn->bind_word,
+			&conn->bind_req);
+	if (rc != 0)
+		conn->bind_req = NULL;
+	return rc;
+}
+
 /* One step of a bind. As a handler. */
 static int
 bind_step(struct svm_conn *conn)
@@ -79,9 +116,12 @@ bind_step(struct svm_conn *conn)
 	const bool proving = conn->bind == SVM_CONN_BIND_PROVING;
 	struct svm_nonce nonce;
 	uint64_t bond = 0;
-	int rc;
+	int rc = 0;
 
-	rc = env->ops->bind_step(env->arg, conn->bind_req, &nonce, &bond);
+	if (conn->bind_req == NULL)
+		rc = bind_begin(conn);
+	if (rc == 0)
+		rc = env->ops->bind_step(env->arg, conn->bind_req, &nonce, &bond);
 	if (rc == -EBUSY) {
 		list_set(conn, &conn->env->waiting);
 		return 0;
@@ -96,7 +136,8 @@ bind_step(struct svm_conn *conn)
 		return challenge(conn, &nonce);
 	list_set(conn, NULL);
 	conn->bind = SVM_CONN_BIND_NONE;
-	env->ops->bind_end(env->arg, conn->bind_req);
+	if (conn->bind_req != NULL)
+		env->ops->bind_end(env->arg, conn->bind_req);
 	conn->bind_req = NULL;
 	if (rc == 0)
 		return bound(conn, bond);
@@ -107,23 +148,11 @@ bind_step(struct svm_conn *conn)
 int
 svm_conn_handle_bind(struct svm_conn *conn, const struct svm_msg_bind *in)
 {
-	const struct svm_conn_env *env = conn->env;
-	struct svm_peer peer = { .pid = conn->pid, .uid = conn->uid, .gid = conn->gid };
-	int rc;
-
 	if (conn->bond != 0)
 		return refuse(conn, SVM_MSG_CHALLENGE, in->hdr.seq, -EEXIST);
-	peer.pidfd = svm_sock_peer_pidfd(conn->fd);
-	/* It may have to wait for its turn, with all the others. */
-	if (peer.pidfd >= 0 && svm_fd_reserved(peer.pidfd)) {
-		close(peer.pidfd);
-		return refuse(conn, SVM_MSG_CHALLENGE, in->hdr.seq, -EMFILE);
-	}
-	rc = env->ops->bind_begin(env->arg, &peer, in->user, in->word, &conn->bind_req);
-	if (rc != 0) {
-		conn->bind_req = NULL;
-		return refuse(conn, SVM_MSG_CHALLENGE, in->hdr.seq, rc);
-	}
+	conn->bind_user = in->user;
+	conn->bind_word = in->word;
+	conn->bind_since_ms = now_ms();
 	conn->bind = SVM_CONN_BIND_OPENING;
 	conn->bind_seq = in->hdr.seq;
 	return bind_step(conn);

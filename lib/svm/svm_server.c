@@ -52,7 +52,6 @@ struct svm_server {
 	/* the server's thread only, but for nb_workers */
 	struct svm_conn_env env;
 	struct svm_conn_list conns;	/* connected */
-	struct svm_conn_list leaving;	/* being given back */
 	uint32_t nb_workers;	/* connected; written by the thread, read by any */
 	struct svm_admit admit;
 	struct svm_conn_list paused;	/* sent too much; their turn comes again */
@@ -92,7 +91,7 @@ leaving_try(struct svm_server *s, struct svm_conn *conn)
 {
 	if (!svm_conn_give_back(conn))
 		return;
-	TAILQ_REMOVE(&s->leaving, conn, link);
+	TAILQ_REMOVE(&s->env.leaving, conn, link);
 	/* Only now: one that leaves still holds what it was given. */
 	svm_admit_put(&s->admit, conn->pid, conn->uid);
 	svm_conn_destroy(conn);
@@ -107,7 +106,7 @@ conn_hang_up(struct svm_server *s, struct svm_conn *conn, int status)
 	svm_conn_leave(conn, status);
 	TAILQ_REMOVE(&s->conns, conn, link);
 	workers_set(s, workers_now(s) - 1);
-	TAILQ_INSERT_TAIL(&s->leaving, conn, link);
+	TAILQ_INSERT_TAIL(&s->env.leaving, conn, link);
 	leaving_try(s, conn);
 }
 
@@ -242,7 +241,7 @@ housekeep(struct svm_server *s)
 	struct svm_conn *conn, *next;
 
 	if (now >= s->next_tick_ms) {
-		for (conn = TAILQ_FIRST(&s->leaving); conn != NULL; conn = next) {
+		for (conn = TAILQ_FIRST(&s->env.leaving); conn != NULL; conn = next) {
 			next = TAILQ_NEXT(conn, link);
 			leaving_try(s, conn);
 		}
@@ -263,7 +262,7 @@ nap_ms(const struct svm_server *s)
 {
 	const struct svm_conn *last = TAILQ_LAST(&s->conns, svm_conn_list);
 
-	if (!TAILQ_EMPTY(&s->leaving) || !TAILQ_EMPTY(&s->paused) || svm_conn_binds_pending(&s->env))
+	if (!TAILQ_EMPTY(&s->env.leaving) || !TAILQ_EMPTY(&s->paused) || svm_conn_binds_pending(&s->env))
 		return SERVER_TICK_MS;
 	if (s->resting)
 		return SERVER_ACCEPT_REST_MS;
@@ -285,17 +284,17 @@ conns_end(struct svm_server *s)
 
 	while ((conn = TAILQ_FIRST(&s->conns)) != NULL)
 		conn_hang_up(s, conn, 0);
-	while (!TAILQ_EMPTY(&s->leaving) && now_ms() < end) {
+	while (!TAILQ_EMPTY(&s->env.leaving) && now_ms() < end) {
 		nanosleep(&tick, NULL);
-		for (conn = TAILQ_FIRST(&s->leaving); conn != NULL; conn = next) {
+		for (conn = TAILQ_FIRST(&s->env.leaving); conn != NULL; conn = next) {
 			next = TAILQ_NEXT(conn, link);
 			leaving_try(s, conn);
 		}
 	}
-	while ((conn = TAILQ_FIRST(&s->leaving)) != NULL) {
+	while ((conn = TAILQ_FIRST(&s->env.leaving)) != NULL) {
 		SVM_LOG(ERR, "process %d: %u queues could not be taken back",
 			(int)conn->pid, conn->nb_queues);
-		TAILQ_REMOVE(&s->leaving, conn, link);
+		TAILQ_REMOVE(&s->env.leaving, conn, link);
 		svm_conn_destroy(conn);
 		s->end_ret = -EBUSY;
 	}
@@ -408,7 +407,7 @@ svm_server_create(const struct svm_server_conf *conf, const struct svm_server_op
 	s->env.ops = &s->ops;
 	s->env.arg = arg;
 	TAILQ_INIT(&s->conns);
-	TAILQ_INIT(&s->leaving);
+	TAILQ_INIT(&s->env.leaving);
 	TAILQ_INIT(&s->paused);
 	s->admit.conf = &s->conf;
 	TAILQ_INIT(&s->env.binding);
