@@ -161,6 +161,7 @@ life(struct fx_worker *w, const struct installed *program, struct round *r, uint
 	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
 	struct rte_svm_result res[OPS];
 	struct wk_rep rep = { .ret = -ETIMEDOUT };
+	bool told = false;
 	uint32_t i;
 
 	round_make(r, w);
@@ -174,6 +175,11 @@ life(struct fx_worker *w, const struct installed *program, struct round *r, uint
 	while (!fx_has_answer(w) && fx_now_ms() < end) {
 		fx_run(w->f, r->ops, OPS, res);
 		round_look(r, res);
+		/* Some came after its exec: it need not look for longer. */
+		if (r->dead > 0 && !told) {
+			fx_send(w, &req);
+			told = true;
+		}
 	}
 	fx_answer(w, &rep);
 	/* Still the program's pid, if not its memory. */
