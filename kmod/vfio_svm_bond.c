@@ -29,6 +29,8 @@ static void bond_free(struct vfio_svm_bond *bond)
 {
 	struct vfio_svm_ctx *ctx = bond->ctx;
 
+	vfio_svm_user_uncharge(ctx->user);
+	vfio_svm_user_put(bond->user);
 	mmdrop(bond->mm);
 	kfree(rcu_dereference_protected(bond->windows, 1));
 	kfree_rcu(bond, rcu);
@@ -89,21 +91,28 @@ static int bond_watch(struct vfio_svm_bond *bond)
 	return err;
 }
 
-static struct vfio_svm_bond *bond_alloc(struct vfio_svm_ctx *ctx, struct mm_struct *mm,
+static struct vfio_svm_bond *bond_alloc(struct vfio_svm_ctx *ctx,
+					const struct vfio_svm_target *target,
 					u32 rights, u64 cookie)
 {
 	struct vfio_svm_bond *bond;
+	int err = -EDQUOT;
 
 	if (!atomic_add_unless(&nb_all, 1, READ_ONCE(max_bonds)))
-		return ERR_PTR(-EDQUOT);
+		return ERR_PTR(err);
+	err = -ENOMEM;
 	bond = kzalloc(sizeof(*bond), GFP_KERNEL_ACCOUNT);
-	if (!bond) {
-		atomic_dec(&nb_all);
-		return ERR_PTR(-ENOMEM);
-	}
-	mmgrab(mm);
+	if (!bond)
+		goto uncount;
+	bond->user = vfio_svm_user_get(target->uid);
+	if (!bond->user)
+		goto free_bond;
+	err = vfio_svm_user_charge(ctx->user, bond->user);
+	if (err)
+		goto put_user;
+	mmgrab(target->mm);
 	refcount_inc(&ctx->refs);
-	bond->mm = mm;
+	bond->mm = target->mm;
 	bond->ctx = ctx;
 	bond->rights = rights;
 	bond->cookie = cookie;
@@ -112,6 +121,14 @@ static struct vfio_svm_bond *bond_alloc(struct vfio_svm_ctx *ctx, struct mm_stru
 	refcount_set(&bond->refs, 1);
 	mutex_init(&bond->narrow_lock);
 	return bond;
+
+put_user:
+	vfio_svm_user_put(bond->user);
+free_bond:
+	kfree(bond);
+uncount:
+	atomic_dec(&nb_all);
+	return ERR_PTR(err);
 }
 
 static bool ctx_has_mm(struct vfio_svm_ctx *ctx, struct mm_struct *mm)
@@ -146,7 +163,6 @@ static int ctx_alloc_pasid_locked(struct vfio_svm_ctx *ctx, struct vfio_svm_bond
 	struct xa_limit limit = XA_LIMIT(1, ctx->max_pasid);
 	int err;
 
-	ctx_reap_locked(ctx);
 	err = xa_alloc_cyclic(&ctx->pasids, &bond->pasid, bond, limit, &ctx->next_pasid,
 			      GFP_KERNEL_ACCOUNT);
 	if (err == -EBUSY)
@@ -200,19 +216,25 @@ unlock:
 /**
  * vfio_svm_bond_bind() - bind an address space
  * @ctx: the open device
- * @mm: with a reference on mm_users that the caller keeps
+ * @target: its mm with a reference on mm_users that the caller keeps
  * @rights: VFIO_SVM_READ, VFIO_SVM_WRITE
  * @cookie: for events
  *
  * Return: the bond with a reference for the caller, or an error that left no trace.
  */
-struct vfio_svm_bond *vfio_svm_bond_bind(struct vfio_svm_ctx *ctx, struct mm_struct *mm,
+struct vfio_svm_bond *vfio_svm_bond_bind(struct vfio_svm_ctx *ctx,
+					 const struct vfio_svm_target *target,
 					 u32 rights, u64 cookie)
 {
 	struct vfio_svm_bond *bond;
 	int err;
 
-	bond = bond_alloc(ctx, mm, rights, cookie);
+	/* First: what rests still counts. */
+	if (mutex_lock_killable(&ctx->lock))
+		return ERR_PTR(-EINTR);
+	ctx_reap_locked(ctx);
+	mutex_unlock(&ctx->lock);
+	bond = bond_alloc(ctx, target, rights, cookie);
 	if (IS_ERR(bond))
 		return bond;
 	err = bond_watch(bond);

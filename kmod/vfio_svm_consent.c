@@ -6,6 +6,7 @@
  * than offer its own memory. It keeps the context, not the device.
  */
 #include <linux/anon_inodes.h>
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
@@ -24,6 +25,8 @@ struct consent {
 
 static long consent_bind(struct consent *consent, void __user *uarg)
 {
+	/* A mm of one's own has users for as long as one runs: no reference needed. */
+	struct vfio_svm_target target = { .mm = current->mm, .uid = current_uid() };
 	struct vfio_svm_consent_bind arg;
 	struct vfio_svm_bond *bond;
 	struct vfio_svm_event event;
@@ -41,8 +44,7 @@ static long consent_bind(struct consent *consent, void __user *uarg)
 	err = -EALREADY;
 	if (consent->used)
 		goto unlock;
-	/* A mm of one's own has users for as long as one runs: no reference needed. */
-	bond = vfio_svm_bond_bind(consent->ctx, current->mm, arg.flags, consent->cookie);
+	bond = vfio_svm_bond_bind(consent->ctx, &target, arg.flags, consent->cookie);
 	err = PTR_ERR_OR_ZERO(bond);
 	if (err)
 		goto unlock;

@@ -33,6 +33,7 @@
 struct eventfd_ctx;
 struct vfio_svm_bond;
 struct vfio_svm_ctx;
+struct vfio_svm_user;
 
 /*
  * What a driver does for the core. bind and unbind may sleep and may be called with
@@ -110,6 +111,7 @@ struct vfio_svm_bond {
 	u32 rights;
 	struct mm_struct *mm;
 	struct vfio_svm_ctx *ctx;
+	struct vfio_svm_user *user;	/* whose address space it is */
 	void *drv;			/* the driver's own */
 
 	unsigned long state;		/* VFIO_SVM_BOND_* bits; 0 is active */
@@ -134,6 +136,7 @@ struct vfio_svm_bond {
 struct vfio_svm_ctx {
 	const struct vfio_svm_dev_ops *ops;
 	void *drv;
+	struct vfio_svm_user *user;	/* who opened it */
 	u32 max_bonds;
 	u32 max_pasid;
 	u32 nb_queues;
@@ -160,6 +163,16 @@ struct vfio_svm_use {
 	struct vfio_svm_bond *bond;
 	unsigned int phase;
 };
+
+/* Something of a bond that could not be ended with it, and who is to answer for that. */
+struct vfio_svm_left {
+	struct vfio_svm_user *owner;
+	struct vfio_svm_user *worker;
+};
+
+void vfio_svm_left_add(const struct vfio_svm_bond *bond, struct vfio_svm_left *left);
+void vfio_svm_left_del(struct vfio_svm_left *left);
+unsigned int vfio_svm_left_of(const struct vfio_svm_ctx *ctx);
 
 struct vfio_svm_ctx *vfio_svm_open(const struct vfio_svm_params *params);
 void vfio_svm_close(struct vfio_svm_ctx *ctx);

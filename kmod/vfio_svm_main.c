@@ -3,6 +3,7 @@
  * vfio_svm: the part of binding address spaces that all devices have in common.
  * Here: the context of an open device, and the calls of uapi/vfio_svm.h.
  */
+#include <linux/cred.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -55,8 +56,8 @@ static int ioctl_bind_task(struct vfio_svm_ctx *ctx, void __user *uarg)
 {
 	struct vfio_device_svm __user *usvm = uarg;
 	struct vfio_svm_bond *bond;
+	struct vfio_svm_target target;
 	struct vfio_device_svm arg;
-	struct mm_struct *mm;
 	int err;
 
 	err = seed_arg_get(&arg, uarg);
@@ -69,14 +70,14 @@ static int ioctl_bind_task(struct vfio_svm_ctx *ctx, void __user *uarg)
 			return -EINVAL;
 		if (get_user(arg.pid, &usvm->pid))
 			return -EFAULT;
-		mm = vfio_svm_perm_mm(VFIO_SVM_BIND_PID, arg.pid, VFIO_SVM_RIGHTS);
+		err = vfio_svm_perm_target(&target, VFIO_SVM_BIND_PID, arg.pid, VFIO_SVM_RIGHTS);
 	} else {
-		mm = vfio_svm_perm_mm(VFIO_SVM_BIND_SELF, 0, VFIO_SVM_RIGHTS);
+		err = vfio_svm_perm_target(&target, VFIO_SVM_BIND_SELF, 0, VFIO_SVM_RIGHTS);
 	}
-	if (IS_ERR(mm))
-		return PTR_ERR(mm);
-	bond = vfio_svm_bond_bind(ctx, mm, VFIO_SVM_RIGHTS, 0);
-	mmput_async(mm);
+	if (err)
+		return err;
+	bond = vfio_svm_bond_bind(ctx, &target, VFIO_SVM_RIGHTS, 0);
+	mmput_async(target.mm);
 	if (IS_ERR(bond))
 		return PTR_ERR(bond);
 	err = 0;
@@ -104,8 +105,8 @@ static int ioctl_unbind_task(struct vfio_svm_ctx *ctx, void __user *uarg)
 static int ioctl_bind(struct vfio_svm_ctx *ctx, void __user *uarg)
 {
 	struct vfio_svm_bond *bond;
+	struct vfio_svm_target target;
 	struct vfio_svm_bind arg;
-	struct mm_struct *mm;
 	int err;
 
 	err = vfio_svm_arg_get(&arg, sizeof(arg), sizeof(arg), uarg);
@@ -113,11 +114,11 @@ static int ioctl_bind(struct vfio_svm_ctx *ctx, void __user *uarg)
 		return err;
 	if (!arg.flags || arg.flags & ~VFIO_SVM_RIGHTS || arg.reserved)
 		return -EINVAL;
-	mm = vfio_svm_perm_mm(arg.type, arg.target, arg.flags);
-	if (IS_ERR(mm))
-		return PTR_ERR(mm);
-	bond = vfio_svm_bond_bind(ctx, mm, arg.flags, arg.cookie);
-	mmput_async(mm);
+	err = vfio_svm_perm_target(&target, arg.type, arg.target, arg.flags);
+	if (err)
+		return err;
+	bond = vfio_svm_bond_bind(ctx, &target, arg.flags, arg.cookie);
+	mmput_async(target.mm);
 	if (IS_ERR(bond))
 		return PTR_ERR(bond);
 	arg.pasid = bond->pasid;
@@ -216,6 +217,7 @@ static void ctx_free(struct work_struct *work)
 	vfio_svm_events_free(&ctx->events);
 	xa_destroy(&ctx->pasids);
 	xa_destroy(&ctx->ids);
+	vfio_svm_user_put(ctx->user);
 	kfree(ctx);
 }
 
@@ -230,7 +232,8 @@ void vfio_svm_ctx_put(struct vfio_svm_ctx *ctx)
  * vfio_svm_open() - from open_device: a context for this open of the device
  * @params: what the device is
  *
- * Return: the context, to be ended with vfio_svm_close(); or an error.
+ * Return: the context, to be ended with vfio_svm_close(); or an error, -EDQUOT when
+ * too much that devices of this user left behind has not come back.
  */
 struct vfio_svm_ctx *vfio_svm_open(const struct vfio_svm_params *params)
 {
@@ -240,11 +243,16 @@ struct vfio_svm_ctx *vfio_svm_open(const struct vfio_svm_params *params)
 	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
 	if (!ctx)
 		return ERR_PTR(-ENOMEM);
+	err = -ENOMEM;
+	ctx->user = vfio_svm_user_get(current_uid());
+	if (!ctx->user)
+		goto free_ctx;
+	err = -EDQUOT;
+	if (!vfio_svm_user_may_own(ctx->user))
+		goto put_user;
 	err = vfio_svm_events_init(&ctx->events, params->node);
-	if (err) {
-		kfree(ctx);
-		return ERR_PTR(err);
-	}
+	if (err)
+		goto put_user;
 	ctx->ops = params->ops;
 	ctx->drv = params->drv;
 	ctx->max_bonds = params->max_bonds;
@@ -260,6 +268,12 @@ struct vfio_svm_ctx *vfio_svm_open(const struct vfio_svm_params *params)
 	init_waitqueue_head(&ctx->drained);
 	refcount_set(&ctx->refs, 1);
 	return ctx;
+
+put_user:
+	vfio_svm_user_put(ctx->user);
+free_ctx:
+	kfree(ctx);
+	return ERR_PTR(err);
 }
 EXPORT_SYMBOL_GPL(vfio_svm_open);
 

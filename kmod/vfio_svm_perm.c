@@ -142,7 +142,7 @@ static struct mm_struct *checked_mm(struct task_struct *task, struct pid *pid)
 	return ERR_PTR(-ESRCH);
 }
 
-static struct mm_struct *mm_by_pid(struct pid *pid)
+static struct mm_struct *mm_by_pid(struct pid *pid, kuid_t *uid)
 {
 	struct task_struct *task;
 	struct mm_struct *mm;
@@ -150,6 +150,7 @@ static struct mm_struct *mm_by_pid(struct pid *pid)
 	task = get_pid_task(pid, PIDTYPE_PID);
 	if (!task)
 		return ERR_PTR(-ESRCH);
+	*uid = task_uid(task);
 	/* NULL for a kernel thread, a zombie, a task on its way out. */
 	mm = get_task_mm(task);
 	if (!mm) {
@@ -166,7 +167,7 @@ put_task:
 	return mm;
 }
 
-static struct mm_struct *mm_by_nr(s32 nr)
+static struct mm_struct *mm_by_nr(s32 nr, kuid_t *uid)
 {
 	struct mm_struct *mm;
 	struct pid *pid;
@@ -176,12 +177,12 @@ static struct mm_struct *mm_by_nr(s32 nr)
 	pid = find_get_pid(nr);
 	if (!pid)
 		return ERR_PTR(-ESRCH);
-	mm = mm_by_pid(pid);
+	mm = mm_by_pid(pid, uid);
 	put_pid(pid);
 	return mm;
 }
 
-static struct mm_struct *mm_by_pidfd(s32 fd)
+static struct mm_struct *mm_by_pidfd(s32 fd, kuid_t *uid)
 {
 	struct mm_struct *mm = ERR_PTR(-EINVAL);
 	struct file *file = fget(fd);
@@ -191,13 +192,13 @@ static struct mm_struct *mm_by_pidfd(s32 fd)
 		return ERR_PTR(-EBADF);
 	pid = compat_pidfd_pid(file);
 	if (pid)
-		mm = mm_by_pid(pid);
+		mm = mm_by_pid(pid, uid);
 	fput(file);
 	return mm;
 }
 
 /* Whoever holds such a descriptor could read or write the memory through it already. */
-static struct mm_struct *mm_by_memfd(s32 fd, u32 rights)
+static struct mm_struct *mm_by_memfd(s32 fd, u32 rights, kuid_t *uid)
 {
 	struct mm_struct *mm = ERR_PTR(-EINVAL);
 	struct file *file = fget(fd);
@@ -210,6 +211,8 @@ static struct mm_struct *mm_by_memfd(s32 fd, u32 rights)
 	if ((rights & VFIO_SVM_READ && !(file->f_mode & FMODE_READ)) ||
 	    (rights & VFIO_SVM_WRITE && !(file->f_mode & FMODE_WRITE)))
 		goto put_file;
+	/* proc keeps whose it is in the inode. */
+	*uid = file_inode(file)->i_uid;
 	mm = mm_of_mem_file(file);
 put_file:
 	fput(file);
@@ -217,32 +220,38 @@ put_file:
 }
 
 /**
- * vfio_svm_perm_mm() - the address space that a caller asks to have bound
+ * vfio_svm_perm_target() - the address space that a caller asks to have bound
+ * @target: filled in on success; its mm has a reference, to be dropped with mmput_async()
  * @type: VFIO_SVM_BIND_*
- * @target: what the type says
+ * @nr: what the type says
  * @rights: VFIO_SVM_READ, VFIO_SVM_WRITE
  *
- * Return: the mm, with a reference on mm_users to be dropped with mmput_async();
- * or what the check said.
+ * Return: 0, or what the check said.
  */
-struct mm_struct *vfio_svm_perm_mm(u32 type, s32 target, u32 rights)
+int vfio_svm_perm_target(struct vfio_svm_target *target, u32 type, s32 nr, u32 rights)
 {
 	switch (type) {
 	case VFIO_SVM_BIND_SELF:
-		if (target)
-			return ERR_PTR(-EINVAL);
+		if (nr)
+			return -EINVAL;
 		mmget(current->mm);
-		return current->mm;
+		target->mm = current->mm;
+		target->uid = current_uid();
+		return 0;
 	case VFIO_SVM_BIND_PID:
-		return mm_by_nr(target);
+		target->mm = mm_by_nr(nr, &target->uid);
+		break;
 	case VFIO_SVM_BIND_PIDFD:
-		return mm_by_pidfd(target);
+		target->mm = mm_by_pidfd(nr, &target->uid);
+		break;
 	case VFIO_SVM_BIND_MEMFD:
-		return mm_by_memfd(target, rights);
+		target->mm = mm_by_memfd(nr, rights, &target->uid);
+		break;
 	case VFIO_SVM_BIND_PGTABLE:
 	case VFIO_SVM_BIND_PASID_TABLE:
-		return ERR_PTR(-EOPNOTSUPP);
+		return -EOPNOTSUPP;
 	default:
-		return ERR_PTR(-EINVAL);
+		return -EINVAL;
 	}
+	return PTR_ERR_OR_ZERO(target->mm);
 }

@@ -5,13 +5,27 @@
 
 #include "vfio_svm_core.h"
 
-/* vfio_svm_perm.c: an mm that the caller may have bound, with a reference on mm_users. */
+/* vfio_svm_user.c */
+struct vfio_svm_user *vfio_svm_user_get(kuid_t uid);
+void vfio_svm_user_put(struct vfio_svm_user *user);
+bool vfio_svm_user_may_own(const struct vfio_svm_user *owner);
+int vfio_svm_user_charge(struct vfio_svm_user *owner, const struct vfio_svm_user *worker);
+void vfio_svm_user_uncharge(struct vfio_svm_user *owner);
+
+/* An address space to bind, with a reference on mm_users where the caller has none else. */
+struct vfio_svm_target {
+	struct mm_struct *mm;
+	kuid_t uid;			/* whose it is, to be counted */
+};
+
+/* vfio_svm_perm.c */
 int vfio_svm_perm_init(void);
 void vfio_svm_perm_exit(void);
-struct mm_struct *vfio_svm_perm_mm(u32 type, s32 target, u32 rights);
+int vfio_svm_perm_target(struct vfio_svm_target *target, u32 type, s32 nr, u32 rights);
 
 /* vfio_svm_bond.c */
-struct vfio_svm_bond *vfio_svm_bond_bind(struct vfio_svm_ctx *ctx, struct mm_struct *mm,
+struct vfio_svm_bond *vfio_svm_bond_bind(struct vfio_svm_ctx *ctx,
+					 const struct vfio_svm_target *target,
 					 u32 rights, u64 cookie);
 int vfio_svm_bond_unbind(struct vfio_svm_ctx *ctx, u64 id);
 void vfio_svm_bond_take_back(struct vfio_svm_bond *bond);

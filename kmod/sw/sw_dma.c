@@ -264,6 +264,7 @@ bool sw_dma_run(struct sw_dev *dev, struct sw_queue *queue)
 		return false;
 	queue->scan = at + 1;
 	group_form(queue, at, group);
+	sw_count(&dev->stats.groups, 1);
 	if (group_copy(dev, group)) {
 		for (i = 0; i < group->nb; i++)
 			chunk_settle(dev, &group->chunk[i]);

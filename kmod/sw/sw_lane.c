@@ -40,9 +40,10 @@ struct sw_lane {
 	struct work_struct start;
 	wait_queue_head_t wait;
 	struct completion gone;
-	spinlock_t lock;		/* dev, task */
+	spinlock_t lock;		/* dev, task, left */
 	struct sw_dev *dev;		/* NULL once stopped */
 	struct task_struct *task;
+	struct vfio_svm_left left;	/* owner NULL: nobody went without the thread */
 };
 
 static void lane_free(struct kref *refs)
@@ -106,6 +107,9 @@ static int lane_fn(void *arg)
 	spin_lock(&lane->lock);
 	lane->task = NULL;
 	spin_unlock(&lane->lock);
+	/* Written under the lock while there was a task, or never. */
+	if (lane->left.owner)
+		vfio_svm_left_del(&lane->left);
 	complete(&lane->gone);
 	kref_put(&lane->refs, lane_free);
 	module_put_and_kthread_exit(0);
@@ -185,6 +189,15 @@ static void lane_wait_gone(struct sw_dev *dev, struct sw_lane *lane)
 		WRITE_ONCE(dev->close_left, wait_for_completion_timeout(&lane->gone, left));
 }
 
+/* A thread that is there yet outlives its bond: somebody is to answer for it. */
+static void lane_leave(struct vfio_svm_bond *bond, struct sw_lane *lane)
+{
+	spin_lock(&lane->lock);
+	if (lane->task)
+		vfio_svm_left_add(bond, &lane->left);
+	spin_unlock(&lane->lock);
+}
+
 /*
  * The bond ends: nothing of it stays parked, and its lane goes. One that is stuck
  * where no signal reaches it is left behind; it holds the module and its mm.
@@ -210,6 +223,7 @@ void sw_lane_stop(void *drv, struct vfio_svm_bond *bond)
 		if (!try_wait_for_completion(&lane->gone)) {
 			lane_kill(lane);
 			lane_wait_gone(dev, lane);
+			lane_leave(bond, lane);
 		}
 	}
 	kref_put(&lane->refs, lane_free);

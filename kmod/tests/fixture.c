@@ -74,19 +74,24 @@ static void *region_map(struct device *dev, uint32_t subtype, int prot, size_t *
 
 void device_patience(unsigned int ms)
 {
-	int fd = open("/sys/module/vfio_svm_sw/parameters/timeout_ms", O_WRONLY | O_CLOEXEC);
-
-	CHECK(fd >= 0);
-	CHECK(dprintf(fd, "%u", ms) > 0);
-	close(fd);
+	param_set("vfio_svm_sw", "timeout_ms", ms);
 }
 
 void device_open(struct device *dev, int instance)
 {
+	device_patience(TIMEOUT_MS);
+	param_set("vfio_svm", "max_user_bonds", 16384);
+	param_set("vfio_svm", "max_owner_left", 64);
+	param_set("vfio_svm", "max_worker_left", 8);
+	CHECK_EQ(device_try_open(dev, instance), 0);
+}
+
+long device_try_open(struct device *dev, int instance)
+{
 	char path[64];
+	int err;
 
 	memset(dev, 0, sizeof(*dev));
-	device_patience(TIMEOUT_MS);
 	dev->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	CHECK(dev->container >= 0);
 	snprintf(path, sizeof(path), "/dev/vfio/%d", group_of(instance));
@@ -98,11 +103,17 @@ void device_open(struct device *dev, int instance)
 	CHECK_EQ(ioctl(dev->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), 0);
 	snprintf(path, sizeof(path), "vfio_svm_sw.%d", instance);
 	dev->fd = ioctl(dev->group, VFIO_GROUP_GET_DEVICE_FD, path);
-	CHECK(dev->fd >= 0);
+	if (dev->fd < 0) {
+		err = -errno;
+		CHECK_EQ(close(dev->group), 0);
+		CHECK_EQ(close(dev->container), 0);
+		return err;
+	}
 	dev->events = region_map(dev, VFIO_SVM_REGION_EVENTS, PROT_READ, &dev->events_len);
 	dev->index = region_map(dev, VFIO_SVM_REGION_EVENT_INDEX, PROT_READ | PROT_WRITE,
 				&dev->index_len);
 	dev->records = (const void *)((const char *)dev->events + dev->events->hdr_len);
+	return 0;
 }
 
 void device_close(struct device *dev)
@@ -112,6 +123,34 @@ void device_close(struct device *dev)
 	CHECK_EQ(close(dev->fd), 0);
 	CHECK_EQ(close(dev->group), 0);
 	CHECK_EQ(close(dev->container), 0);
+}
+
+struct vfio_svm_stats device_stats(struct device *dev)
+{
+	struct {
+		struct vfio_device_feature head;
+		struct vfio_svm_stats stats;
+	} arg = {
+		.head = {
+			.argsz = sizeof(arg),
+			.flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SVM_STATS,
+		},
+	};
+
+	CHECK_EQ(xioctl(dev->fd, VFIO_DEVICE_FEATURE, &arg), 0);
+	return arg.stats;
+}
+
+void param_set(const char *module, const char *name, unsigned int value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	CHECK(dprintf(fd, "%u", value) > 0);
+	CHECK_EQ(close(fd), 0);
 }
 
 static const struct vfio_svm_event *next_event(struct device *dev)

@@ -40,6 +40,12 @@ struct vfio_region_info device_region(struct device *dev, uint32_t subtype);
 struct vfio_svm_event device_event(struct device *dev);
 bool device_has_event(struct device *dev);
 
+/* Like device_open, but sets no parameters, and -errno when the device is not given. */
+long device_try_open(struct device *dev, int instance);
+struct vfio_svm_stats device_stats(struct device *dev);
+/* A parameter of a module. device_open() sets those that tests change. */
+void param_set(const char *module, const char *name, unsigned int value);
+
 /* ioctl that gives -errno. */
 long xioctl(int fd, unsigned long cmd, void *arg);
 

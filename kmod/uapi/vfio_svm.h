@@ -30,7 +30,11 @@
  *   EINVAL      target is a descriptor of another sort; a pid that is not > 0
  *   EEXIST      this address space is bound to this open device already
  *   ENOSPC      the device has no PASID, or no room for a bond, left
- *   EDQUOT      all devices together have no room for a bond left
+ *   EDQUOT      all devices together, or those that the device's user has open,
+ *               have no room for a bond left; or too much that could not be
+ *               ended with its bond has not come back: of devices of this user,
+ *               or in address spaces of the user who would be bound. Opening
+ *               the device is refused with it for the former, too
  *   EOPNOTSUPP  a type that this device cannot bind
  *   EALREADY    this consent descriptor has bound an address space before
  *   ENODEV      the device of this consent descriptor was closed
@@ -311,7 +315,7 @@ struct vfio_svm_stats {
 	__u64 sleeps;		/* times the DMA thread went to sleep */
 	__u64 groups;		/* of descriptors that ran together */
 	__u64 requests;		/* page requests posted */
-	__u64 reserved;
+	__u64 left;		/* threads left behind by all devices of this one's user */
 };
 
 SVM_ABI_ASSERT(sizeof(struct vfio_device_svm) == 16, "12 bytes, or 16 with pid");
