@@ -4,7 +4,8 @@
 
 # Modules of the kernel that ours and the tests need, in an order in which they load. One that a
 # kernel has built in, or does not have, is left out.
-guest_modules="irqbypass virqfd vfio_virqfd iommufd vfio vfio_iommu_type1 fuse"
+guest_modules="irqbypass virqfd vfio_virqfd iommufd vfio vfio_iommu_type1 fuse
+	lz4_compress lz4hc_compress zsmalloc zram"
 
 build_modules()
 {

@@ -11,8 +11,11 @@ boot_guest()
 	[ -z "$debug" ] || limit=3600 append="$append rig_rounds=10"
 	# While the kernel looks its CPU over it forgets for a moment that it has five levels of page
 	# tables; an interrupt just then, and KASAN takes the direct map for wild memory.
+	# Two nodes, so that pages can migrate.
 	timeout -k 10 "$limit" nice qemu-system-x86_64 -accel tcg,thread=multi \
-		-cpu max,la57=off -smp 2 -m 2048 -nodefaults -no-user-config -display none \
+		-cpu max,la57=off -smp 2 -m 2048 -object memory-backend-ram,id=ram0,size=1G \
+		-object memory-backend-ram,id=ram1,size=1G -numa node,memdev=ram0,cpus=0-1 \
+		-numa node,memdev=ram1 -nodefaults -no-user-config -display none \
 		-monitor none -no-reboot -serial stdio -kernel "$vmlinuz" -initrd "$work/initramfs.gz" \
 		-append "$append rig_tests=${VM_TESTS-} rig_debug=$debug ${VM_APPEND-}" \
 		</dev/null 2>&1 | sed -u 's/\r//g' | tee "$work/serial.log" |
