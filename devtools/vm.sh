@@ -8,7 +8,7 @@
 # leaks, or says nothing at the end has failed, whatever its tests said.
 # Kernels are kept in ${XDG_CACHE_HOME:-~/.cache}/dpdk-svm; remove a folder there to have it anew.
 # Environment: VM_APPEND = more words for the kernel command line (rig_rounds=N: N percent of the
-# rounds of tests that repeat), VM_TESTS = only tests whose name contains this.
+# rounds of tests that repeat), VM_TESTS = only tests whose name contains one of these (A,B,...).
 set -uo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR/.. source=scripts/lib.sh

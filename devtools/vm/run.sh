@@ -6,7 +6,7 @@
 # it has failed.
 boot_guest()
 {
-	local limit=900 append
+	local limit=1800 append
 	append="console=ttyS0 panic_on_warn=1 oops=panic panic=-1 hung_task_panic=0 quiet"
 	[ -z "$debug" ] || limit=3600 append="$append rig_rounds=10"
 	# While the kernel looks its CPU over it forgets for a moment that it has five levels of page

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* kmod_test [TEXT]: run the tests whose "suite.name" contains TEXT. */
+/* kmod_test [TEXT...]: run the tests whose "suite.name" contains one of the TEXTs. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@
 static const struct suite *const suites[] = {
 	&perm_suite, &bind_suite, &seed_suite, &consent_suite, &life_suite, &event_suite, &dma_suite,
 	&fault_suite, &request_suite, &stall_suite, &fuse_suite, &left_suite,
-	&churn_suite, &death_suite, &pages_suite,
+	&churn_suite, &death_suite, &pages_suite, &race_suite, &owner_suite,
 };
 
 void test_fail(const char *file, int line, const char *what, long long seen, long long wanted)
@@ -72,6 +72,16 @@ static bool run(const struct test *test, char *why, size_t len)
 	return WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
+static bool wanted(const char *name, int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++)
+		if (strstr(name, argv[i]))
+			return true;
+	return argc < 2;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int s, t, ran = 0, failed = 0;
@@ -84,7 +94,7 @@ int main(int argc, char **argv)
 		for (t = 0; t < suites[s]->nb; t++) {
 			snprintf(name, sizeof(name), ABI "%s.%s", suites[s]->name,
 				 suites[s]->tests[t].name);
-			if (argc > 1 && !strstr(name, argv[1]))
+			if (!wanted(name, argc, argv))
 				continue;
 			ran++;
 			if (run(&suites[s]->tests[t], why, sizeof(why))) {
