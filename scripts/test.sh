@@ -295,7 +295,7 @@ secondary_ok()
 perf_ok()
 {
 	awk -F, '/^bench,/ { columns = NF }
-		/^(ring|scale),/ { points++; if (NF != columns || $10 <= 0 || $14 <= 0 || $15 < 5) bad = 1 }
+		/^(ring|scale|bind),/ && !/_per_bond,/ { points++; if (NF != columns || $10 <= 0 || $14 <= 0 || $15 < 5) bad = 1 }
 		END { exit !(columns == 15 && points >= 3 && !bad) }' "$log" ||
 		{ echo 'not the columns and points of the benchmark'; return 1; }
 }
@@ -306,6 +306,17 @@ perf_scale_ok()
 	perf_ok || return 1
 	[ "$(grep -acE '^scale,(direct|cma),thread,copy,(64|4096),.*,bonds(1|64),' "$log")" = 8 ] ||
 		{ echo 'not the 8 points of perf scale'; return 1; }
+}
+
+# ... and what a bond costs: 4 KiB and 3 descriptors of the owner's. One alone costs whole pages.
+perf_bind_ok()
+{
+	perf_ok || return 1
+	awk -F, '$1 == "bind" && $4 == "owner_bytes_per_bond" { bytes++; bad += $9 != "1_bonds" && $10 > 4096 }
+		$1 == "bind" && $4 == "owner_fds_per_bond" { fds++; bad += $10 > 3 }
+		$1 == "bind" && $4 ~ /_first_byte$/ { first++ }
+		END { exit !(bytes == 4 && fds == 4 && first == 4 && !bad) }' "$log" ||
+		{ echo 'not the points of perf bind, or a bond costs more than 4 KiB or 3 descriptors'; return 1; }
 }
 
 require_plugin_place "$top"
@@ -360,6 +371,8 @@ if [ -z "$fast" ]; then
 	step "perf scale writes its CSV" 300 perf_scale_ok build/app/dpdk-test-svm --no-huge -m 256 \
 		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf scale --bonds 64 --csv -
 	counted "models" 300 bash devtools/model/check.sh
+	step "perf bind writes its CSV" 300 perf_bind_ok build/app/dpdk-test-svm --no-huge -m 256 \
+		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf bind --csv -
 	counted "kmod in a virtual machine (Debian's 6.1)" 1200 bash devtools/vm.sh debian-6.1 kmod
 	step "svm_pipeline on real packets (demo.sh)" 300 anything bash scripts/demo.sh
 	while read -r name; do
