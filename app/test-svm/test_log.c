@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_bus_vdev.h>
 #include <rte_common.h>
@@ -16,6 +17,36 @@
 
 #define ROLE	"SVM_TEST_LOG"
 #define COPIES	2000
+#define REFUSED	400
+
+static int
+no_worker(uint16_t dev_id, pid_t pid, uid_t uid, gid_t gid, void *arg)
+{
+	(void)dev_id;
+	(void)pid;
+	(void)uid;
+	(void)gid;
+	(void)arg;
+	return -1;
+}
+
+/* A worker asks again and again: each is counted, few are logged. */
+static void
+refused_work(struct fx *f)
+{
+	struct wk_req connect = { .cmd = WK_CONNECT };
+	const struct wk_req bind = { .cmd = WK_BIND };
+	struct fx_worker *w = fx_worker(f);
+	struct wk_rep rep;
+	int i;
+
+	TEST_EQUAL(rte_svm_policy_set(f->dev, no_worker, NULL), 0);
+	strcpy(connect.text, f->socket);
+	TEST_EQUAL(fx_try(w, &connect, &rep), 0);
+	for (i = 0; i != REFUSED; i++)
+		TEST_EQUAL(fx_try(w, &bind, &rep), -EACCES);
+	TEST_EQUAL(fx_stats(f).binds_refused, REFUSED);
+}
 
 /* In the other process: something for each level. */
 static void
@@ -32,6 +63,7 @@ logged_work(void)
 		fx_copy(f, RTE_SVM_OWNER, (uintptr_t)own, i % 2 == 0 ? RTE_SVM_OWNER : w->bond,
 			i % 3 == 0 ? 8 : (uintptr_t)(own + 32), 8);
 	TEST_EQUAL(fx_unbind(f, w->bond), 0);
+	refused_work(f);
 	/* The driver has something to say, and something to refuse. */
 	TEST_EQUAL(rte_vdev_init("svm_log", "cma=inline,socket=none"), 0);
 	TEST_EQUAL(rte_vdev_uninit("svm_log"), 0);
@@ -41,6 +73,7 @@ logged_work(void)
 struct lines {
 	unsigned int refused, bound, queue;	/* lib.svm: ERR, INFO, DEBUG */
 	unsigned int notice, wrong;		/* pmd.dma.svm: NOTICE, ERR */
+	unsigned int flood;			/* lib.svm: NOTICE */
 	unsigned int all;
 };
 
@@ -58,6 +91,7 @@ lines_with(const char *levels)
 	n.queue = test_lines_with(out.text, "SVM: ", "owner's queue of 256");
 	n.notice = test_lines_with(out.text, "SVM_DMA: ", "cma=inline");
 	n.wrong = test_lines_with(out.text, "SVM_DMA: ", "engine=none");
+	n.flood = test_lines_with(out.text, "SVM: ", "refused by the application");
 	n.all = test_lines_with(out.text, "SVM", NULL);
 	return n;
 }
@@ -93,6 +127,9 @@ test_log_levels_are_set_on_the_command_line(void)
 			test_fail("'%s': %u refused, %u bound, %u queue, %u notice, %u wrong",
 				rows[i].levels, is.refused, is.bound, is.queue, is.notice,
 				is.wrong);
+		/* One a second, and what the machine needs is far from a minute. */
+		CU_ASSERT(is.flood < REFUSED / 8);
+		CU_ASSERT((is.flood > 0) == (is.refused > 0));
 		/* Nothing of it comes once for an operation. */
 		CU_ASSERT(is.all < COPIES / 20);
 	}

@@ -41,6 +41,7 @@ struct rte_svm_stats {
 	uint64_t cma_pieces;	/**< pieces these calls carried */
 	uint64_t lanes_made;	/**< tasks made for foreign memory */
 	uint64_t lanes_killed;	/**< because they did not come back in time */
+	uint64_t binds_refused;	/**< that workers asked for; the log has one a second of each user */
 };
 
 /**

@@ -38,7 +38,7 @@ enum req_state {
 struct svm_bind_req {
 	struct svm_dev *dev;
 	enum req_state state;
-	bool told;		/* why it is refused has been logged */
+	bool told;		/* why it is refused has been logged, or was not due */
 	struct svm_peer peer;
 	uint64_t user;
 	uint64_t word;		/* where the worker writes the nonce */
@@ -110,6 +110,21 @@ bury_step(struct svm_bind_req *r)
 	return ret;
 }
 
+/* It is refused: whether to log why. Once for a request. */
+static bool
+tells(struct svm_bind_req *r)
+{
+	uint32_t untold;
+
+	r->told = true;
+	if (!svm_refusals_tell(&r->dev->refusals, r->peer.uid, svm_now_us(), &untold))
+		return false;
+	if (untold != 0)
+		SVM_LOG(NOTICE, "%s: %u more requests of uid %u to be bound were refused",
+			r->dev->conf.name, untold, r->peer.uid);
+	return true;
+}
+
 /*
  * A worker could send BIND and exec a setuid program before the owner reads it:
  * with the program's rights a lane would then reach the program. The proof finds
@@ -134,12 +149,13 @@ policy_check(struct svm_bind_req *r)
 
 	if (!svm_rules_allow(&dev->conf.rules, cred->euid, cred->egid, cred->groups,
 			cred->nb_groups)) {
-		SVM_LOG(NOTICE, "%s: pid %d of uid %u refused: neither its user is in uids= nor a group of its in gids=",
-			dev->conf.name, (int)r->peer.pid, cred->euid);
+		if (tells(r))
+			SVM_LOG(NOTICE, "%s: pid %d of uid %u refused: neither its user is in uids= nor a group of its in gids=",
+				dev->conf.name, (int)r->peer.pid, cred->euid);
 		return -EACCES;
 	}
 	ret = svm_policy_ask(&dev->policy, dev->id, &r->ident);
-	if (ret != 0)
+	if (ret != 0 && tells(r))
 		SVM_LOG(NOTICE, "%s: pid %d of uid %u refused by the application, see rte_svm_policy_set() (%d)",
 			dev->conf.name, (int)r->peer.pid, cred->euid, ret);
 	return ret == 0 ? 0 : -EACCES;
@@ -151,22 +167,20 @@ opened(struct svm_bind_req *r)
 	int ret;
 
 	if (svm_fd_reserved(r->ident.pidfd) || svm_fd_reserved(r->ident.memfd)) {
-		SVM_LOG(ERR, "%s: cannot bind pid %d: the descriptors left are the owner's own, raise RLIMIT_NOFILE (ulimit -n)",
-			r->dev->conf.name, (int)r->peer.pid);
-		r->told = true;
+		if (tells(r))
+			SVM_LOG(ERR, "%s: cannot bind pid %d: the descriptors left are the owner's own, raise RLIMIT_NOFILE (ulimit -n)",
+				r->dev->conf.name, (int)r->peer.pid);
 		return -EMFILE;
 	}
 	if (user_changed(r)) {
-		SVM_LOG(ERR, "%s: cannot bind pid %d: it connected as uid %u and has another user now",
-			r->dev->conf.name, (int)r->peer.pid, r->peer.uid);
-		r->told = true;
+		if (tells(r))
+			SVM_LOG(ERR, "%s: cannot bind pid %d: it connected as uid %u and has another user now",
+				r->dev->conf.name, (int)r->peer.pid, r->peer.uid);
 		return -EPERM;
 	}
 	ret = policy_check(r);
-	if (ret != 0) {
-		r->told = true;
+	if (ret != 0)
 		return ret;
-	}
 	/* Not before: whoever knows the nonce could fill another program with it. */
 	if (getrandom(&r->nonce, sizeof(r->nonce), GRND_NONBLOCK) != sizeof(r->nonce))
 		return -EAGAIN;
@@ -220,11 +234,14 @@ prove_step(struct svm_bind_req *r, uint64_t *bond)
 static int
 refused(struct svm_bind_req *r, int err)
 {
+	const bool due = !r->told && err != -EEXIST && tells(r);
+
 	svm_trace_bind(r->dev->id, r->peer.pid, 0, err);
-	if (err == -EKEYREJECTED || err == -EFAULT)
+	__atomic_fetch_add(&r->dev->binds_refused, 1, __ATOMIC_RELAXED);
+	if (due && (err == -EKEYREJECTED || err == -EFAULT))
 		SVM_LOG(ERR, "%s: cannot bind pid %d: the nonce is not at %#" PRIx64 " of it; another process asks in its name, or it called exec since",
 			r->dev->conf.name, (int)r->peer.pid, r->word);
-	else if (!r->told && err != -EEXIST)
+	else if (due)
 		svm_bind_log_refusal(r->dev, r->peer.pid, &r->ident, err);
 	svm_ident_close(&r->ident);
 	r->state = REQ_ENDED;

@@ -33,6 +33,7 @@
 #include "svm_fill.h"
 #include "svm_lane.h"
 #include "svm_policy.h"
+#include "svm_refusals.h"
 #include "svm_registry.h"
 #include "svm_server.h"
 #include "svm_share.h"
@@ -69,6 +70,8 @@ struct svm_dev {
 	struct svm_server *server;
 	struct svm_policy policy;
 	struct svm_share probing;	/* workers' binds; the server's thread only */
+	struct svm_refusals refusals;	/* ... and its lines about them */
+	uint64_t binds_refused;		/* atomic, relaxed: a figure */
 
 	pthread_mutex_t lock;
 	uint32_t nb_starts;		/* written under lock; atomic */

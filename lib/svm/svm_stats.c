@@ -38,6 +38,7 @@ sum_locked(struct svm_dev *dev, struct rte_svm_stats *s)
 			add_engine(s, &dev->oqs[i]->inline_engine->counters);
 	s->faults = __atomic_load_n(&dev->faults->posted, __ATOMIC_RELAXED);
 	s->faults_lost = __atomic_load_n(&dev->faults->lost, __ATOMIC_RELAXED);
+	s->binds_refused = __atomic_load_n(&dev->binds_refused, __ATOMIC_RELAXED);
 	if (dev->lanes != NULL) {
 		struct svm_lane_stats lanes;
 

@@ -195,6 +195,7 @@ stats_answer(const char *cmd, const char *params, struct rte_tel_data *d)
 	rte_tel_data_add_dict_u64(d, "cma_pieces", s.cma_pieces);
 	rte_tel_data_add_dict_u64(d, "lanes_made", s.lanes_made);
 	rte_tel_data_add_dict_u64(d, "lanes_killed", s.lanes_killed);
+	rte_tel_data_add_dict_u64(d, "binds_refused", s.binds_refused);
 	return 0;
 }
 
