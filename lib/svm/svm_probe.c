@@ -9,7 +9,8 @@
 #include "svm_lane_private.h"
 #include "svm_probe.h"
 
-/* A runnable lane gets so many times the bound: the machine is busy then. */
+/* A runnable lane, and an errand that has not begun, get so many times the bound: the
+ * machine is busy then. */
 #define PROBE_WAITS	16u
 /* A lane that somebody else ends says nothing about the worker. */
 #define PROBE_TRIES	3u
@@ -23,6 +24,7 @@ enum probe_state {
 
 /* What a task works on; it stays behind when the task does not come back. */
 struct probe_work {
+	uint32_t begun;		/* atomic: the errand has a core */
 	struct svm_job job;
 	struct svm_xfer xfer;
 	uint8_t read[SVM_NONCE_LEN];	/* by the pid */
@@ -123,14 +125,28 @@ ended(struct svm_probe *p, int result)
 static void
 errand_run(void *arg)
 {
-	svm_xfer_run(&((struct probe_work *)arg)->job);
+	struct probe_work *w = arg;
+
+	/* Relaxed: pairs with errand_starved(), a guess at whose fault the delay is. */
+	__atomic_store_n(&w->begun, 1, __ATOMIC_RELAXED);
+	svm_xfer_run(&w->job);
+}
+
+/* Nobody can hold up what has not begun: it waits for a core, so a few times longer. */
+static bool
+errand_starved(struct svm_probe *p)
+{
+	if (__atomic_load_n(&p->work->begun, __ATOMIC_RELAXED) != 0 || ++p->waits == PROBE_WAITS)
+		return false;
+	p->end_ns = svm_lane_now_ns() + (uint64_t)p->us * 1000;
+	return true;
 }
 
 static int
 errand_step(struct svm_probe *p, uint32_t wait_us)
 {
 	if (!svm_errand_wait(p->errand, wait_us)) {
-		if (p->state == PROBE_BUSY && svm_lane_now_ns() < p->end_ns)
+		if (p->state == PROBE_BUSY && (svm_lane_now_ns() < p->end_ns || errand_starved(p)))
 			return -EINPROGRESS;
 		svm_errand_leave(p->errand);
 		p->work = NULL;
