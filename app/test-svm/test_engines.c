@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Several engines in a device, and several devices: queues are spread, bonds are shared. */
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -224,6 +225,67 @@ test_engines_two_devices_one_worker(void)
 	TEST_EQUAL(rte_vdev_uninit("svm_second"), 0);
 }
 
+struct holder {
+	struct svm_engine *held, *other;
+	bool settled;
+};
+
+/* Lets go of one engine when the other has nothing under way any more. */
+static void *
+holder_main(void *arg)
+{
+	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
+	struct holder *h = arg;
+
+	while (fx_peek(h->other->batches.nb) != 0 && fx_now_ms() < end)
+		sched_yield();
+	h->settled = fx_now_ms() < end;
+	svm_engine_release(h->held);
+	return NULL;
+}
+
+/* Somebody has the first engine just now, and the second one's work does not end by itself. */
+static void
+test_engines_stop_settles_all_at_once(void)
+{
+	struct fx *f = fx_begin("engines=2,timeout_us=200000");
+	struct rte_svm_window_conf conf = { .len = LEN, .rights = RTE_SVM_WINDOW_WRITE };
+	struct wk_req op = { .cmd = WK_OP, .a = { 0, RTE_SVM_OP_FILL, 0, 0, 64, 1 } };
+	struct holder h = { .settled = false };
+	struct fx_worker *a, *b;
+	struct wk_rep rep;
+	pthread_t thread;
+	int64_t ret;
+
+	if (f == NULL)
+		return;
+	fx_do(fx_joined(f), WK_QUEUE, 32, 0);
+	a = fx_joined(f);
+	op.a[0] = fx_do(a, WK_QUEUE, 32, 0);
+	b = fx_joined(f);
+	ret = fx_try(b, &(struct wk_req){ .cmd = WK_UFFD, .a = { 2 * 4096 } }, &rep);
+	if (ret == -EPERM || ret == -ENOSYS) {
+		test_skip("userfaultfd is not allowed here");
+		return;
+	}
+	TEST_EQUAL(ret, 0);
+	conf.grantee = a->bond;
+	conf.target = b->bond;
+	conf.base = rep.v[0];
+	TEST_EQUAL(rte_svm_window_grant(f->dev, &conf, &op.dst_window), 0);
+	h.held = fx_dev(f)->engines[0];
+	h.other = fx_dev(f)->engines[1];
+	fx_send(a, &op);
+	fx_await_unanswered(b);
+	CU_ASSERT_FATAL(svm_engine_try_acquire(h.held));
+	CU_ASSERT_FATAL(pthread_create(&thread, NULL, holder_main, &h) == 0);
+	ret = rte_svm_stop(f->dev);
+	pthread_join(thread, NULL);
+	f->started = false;
+	TEST_EQUAL(ret, 0);
+	CU_ASSERT(h.settled);
+}
+
 static const struct fx_test tests[] = {
 	{ "test_engines_queues_are_spread", test_engines_queues_are_spread, FX_ALL },
 	{ "test_engines_share_a_bond", test_engines_share_a_bond, FX_ALL },
@@ -236,6 +298,8 @@ static const struct fx_test tests[] = {
 		test_engines_more_cores_than_engines_refused, FX_ONE },
 	{ "test_engines_two_devices_one_worker", test_engines_two_devices_one_worker,
 		FX_APART },
+	{ "test_engines_stop_settles_all_at_once", test_engines_stop_settles_all_at_once,
+		FX_INLINE_LANE },
 };
 
 int

@@ -266,9 +266,8 @@ svm_engine_turn(struct svm_engine *e)
 	return n;
 }
 
-/* A turn that takes nothing. What is left: batches and parked operations. */
-static uint32_t
-engine_settle_step(struct svm_engine *e)
+uint32_t
+svm_engine_settle_step(struct svm_engine *e)
 {
 	uint32_t i, left = e->batches.nb;
 
@@ -289,19 +288,6 @@ engine_settle_step(struct svm_engine *e)
 	if (e->batches.nb != 0)
 		svm_batch_wait(e);
 	return left;
-}
-
-int
-svm_engine_settle(struct svm_engine *e)
-{
-	const uint64_t end = rte_rdtsc() + SVM_ENGINE_END_US(e->conf.timeout_us) *
-			rte_get_tsc_hz() / 1000000;
-	uint32_t left;
-
-	do {
-		left = engine_settle_step(e);
-	} while (left != 0 && rte_rdtsc() < end);
-	return left == 0 ? 0 : -EBUSY;
 }
 
 /* ---- control ---- */
@@ -383,6 +369,6 @@ svm_engine_help(struct svm_engine *e)
 {
 	if (!svm_engine_try_acquire(e))
 		return;
-	engine_settle_step(e);
+	svm_engine_settle_step(e);
 	svm_engine_release(e);
 }

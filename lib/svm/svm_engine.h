@@ -117,10 +117,9 @@ svm_engine_release(struct svm_engine *engine);
 uint32_t
 svm_engine_turn(struct svm_engine *engine);
 
-/** Turns until nothing is parked or in a lane, without taking more. Bounded.
- *  The caller holds the token. 0 or -EBUSY. */
-int
-svm_engine_settle(struct svm_engine *engine);
+/** A turn that takes nothing. The caller holds the token. @return what is parked or in a lane. */
+uint32_t
+svm_engine_settle_step(struct svm_engine *engine);
 
 /** Hand a queue to the engine. Any thread. */
 void

@@ -288,33 +288,40 @@ svm_dev_start(struct svm_dev *dev)
 	return ret;
 }
 
-/* End what the engine has taken. Others may hold the token for a moment, for control. */
-static int
-settle_engine(const struct svm_dev *dev, struct svm_engine *e)
+/* Others may hold its token for a moment, for control. */
+static bool
+engine_has_settled(struct svm_engine *e)
 {
-	const uint64_t end = svm_now_us() + SVM_ENGINE_END_US(dev->conf.timeout_us);
-	int ret;
+	uint32_t left;
 
-	while (!svm_engine_try_acquire(e)) {
-		if (svm_now_us() > end)
-			return -EBUSY;
-		svm_pause_us(20);
-	}
-	ret = svm_engine_settle(e);
+	if (!svm_engine_try_acquire(e))
+		return false;
+	left = svm_engine_settle_step(e);
 	svm_engine_release(e);
-	return ret;
+	return left == 0;
 }
 
+/* End what the engines have taken, in turns, so that one bound is enough for all. */
 static int
 settle_engines(const struct svm_dev *dev)
 {
-	uint32_t i;
-	int ret = 0;
+	const uint64_t end = svm_now_us() + SVM_ENGINE_END_US(dev->conf.timeout_us);
+	struct svm_engine *unsettled[SVM_ENGINES_MAX];
+	uint32_t nb = dev->nb_engines, i;
 
-	for (i = 0; i != dev->nb_engines; i++)
-		if (settle_engine(dev, dev->engines[i]) < 0)
-			ret = -EBUSY;
-	return ret;
+	memcpy(unsettled, dev->engines, nb * sizeof(unsettled[0]));
+	for (;;) {
+		for (i = 0; i < nb; )
+			if (engine_has_settled(unsettled[i]))
+				unsettled[i] = unsettled[--nb];
+			else
+				i++;
+		if (nb == 0)
+			return 0;
+		if (svm_now_us() >= end)
+			return -EBUSY;
+		svm_pause_us(20);
+	}
 }
 
 int
