@@ -200,7 +200,7 @@ static long do_zeros(long addr)
 	const volatile unsigned char *at = (const unsigned char *)addr;
 	long i;
 
-	for (i = 0; i < RACE_LEN && !at[i]; i++)
+	for (i = 0; i < (long)RACE_LEN && !at[i]; i++)
 		;
 	return i;
 }
