@@ -9,6 +9,7 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -126,6 +127,7 @@ static long consent_narrow(struct consent *consent, void __user *uarg)
 		return err;
 	if (arg.flags || arg.reserved || !arg.nb_windows || arg.nb_windows > VFIO_SVM_WINDOWS_MAX)
 		return -EINVAL;
+	arg.nb_windows = array_index_nospec(arg.nb_windows, VFIO_SVM_WINDOWS_MAX + 1);
 	bond = consent_bond(consent);
 	if (IS_ERR(bond))
 		return PTR_ERR(bond);

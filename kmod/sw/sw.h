@@ -62,7 +62,9 @@ struct sw_op {
 	bool granted;			/* it has, and let the access pass */
 	u64 request_id;			/* of the open page request, 0 for none */
 	u32 retries;
-	unsigned long deadline;		/* jiffies */
+	unsigned long deadline;		/* jiffies: of the page, or the request */
+	unsigned long parked_at;
+	unsigned long waited;		/* jiffies for the lane, all its pages together */
 	struct svm_desc d;		/* the private copy */
 	struct svm_seg *segs;		/* SVM_SG_MAX of them */
 };
@@ -74,6 +76,7 @@ struct sw_queue {
 	struct svm_cpl *cq;
 	struct svm_seg *sg;
 	u32 idx;
+	u64 serial;			/* no other queue of the device ever had it */
 	u32 mask;
 	u32 flags;			/* VFIO_SVM_QUEUE_* */
 	unsigned long fault_timeout;	/* jiffies, of a page request */
@@ -100,6 +103,7 @@ struct sw_dev {
 	bool closing;
 	unsigned long close_left;	/* jiffies a close may yet wait for stuck lanes */
 	u64 stamp;
+	u64 last_serial;		/* of a queue */
 	u32 nb_queues;
 	struct sw_queue *queues[SW_QUEUES_MAX];
 	void *bounce[2];		/* SW_SLICE bytes each */
@@ -109,7 +113,7 @@ struct sw_dev {
 
 /* Module parameters, fixed once loaded. */
 extern unsigned int sw_queues, sw_max_bonds, sw_pasids, sw_spin_us, sw_timeout_ms;
-extern unsigned int sw_fault_timeout_ms;
+extern unsigned int sw_op_timeout_ms, sw_fault_timeout_ms;
 
 static inline void sw_count(u64 *counter, u64 n)
 {
@@ -131,8 +135,8 @@ static inline struct sw_dev *sw_dev_of(struct vfio_device *vdev)
 extern const struct vfio_device_ops sw_vfio_ops;
 
 /* sw_ring.c */
-int sw_queue_create(struct sw_dev *dev, struct vfio_svm_queue *arg, u32 self_pasid);
-int sw_queue_destroy(struct sw_dev *dev, u32 idx);
+int sw_queue_create(struct sw_dev *dev, struct vfio_svm_queue *arg, u32 self_pasid, u64 *serial);
+int sw_queue_destroy(struct sw_dev *dev, u32 idx, u64 serial);
 void sw_queue_sleep(struct sw_queue *queue, bool sleep);
 bool sw_queue_ready(const struct sw_queue *queue);
 bool sw_queue_passed(struct sw_queue *queue, u64 stamp, u64 last);

@@ -48,13 +48,22 @@ static void mm_leave(struct vfio_svm_bond *bond)
 	mmput_async(bond->mm);
 }
 
+/* How many of the bytes have addresses that userspace can have at all. */
+static u32 user_len(u64 addr, u32 len)
+{
+	u64 start = untagged_addr(addr);
+
+	return start < TASK_SIZE_MAX ? min_t(u64, len, TASK_SIZE_MAX - start) : 0;
+}
+
 /* Bytes copied; exact, and never more than asked. */
 static u32 copy_in(void *to, u64 from, u32 len)
 {
 	const void __user *ufrom = u64_to_user_ptr(from);
-	u32 left = len;
+	u32 left;
 
-	if (!access_ok(ufrom, len))
+	len = user_len(from, len);
+	if (!len || !access_ok(ufrom, len))
 		return 0;
 	pagefault_disable();
 	left = __copy_from_user_inatomic(to, ufrom, len);
@@ -65,9 +74,10 @@ static u32 copy_in(void *to, u64 from, u32 len)
 static u32 copy_out(u64 to, const void *from, u32 len)
 {
 	void __user *uto = u64_to_user_ptr(to);
-	u32 left = len;
+	u32 left;
 
-	if (!access_ok(uto, len))
+	len = user_len(to, len);
+	if (!len || !access_ok(uto, len))
 		return 0;
 	pagefault_disable();
 	left = __copy_to_user_inatomic(uto, from, len);

@@ -134,6 +134,7 @@ void sw_op_fault(struct sw_dev *dev, struct sw_op *op, bool on_dst)
 	}
 	op->lane = lane;
 	op->lane_asked = false;
+	op->parked_at = jiffies;
 	/* What userspace let pass the kernel brings in, until a byte was copied. */
 	op->asking = queue->flags & VFIO_SVM_QUEUE_PAGE_REQUESTS && !op->granted;
 	op->deadline = jiffies + (op->asking ? queue->fault_timeout :

@@ -263,6 +263,7 @@ bool sw_lane_refuses(const struct sw_lane *lane)
 static void lane_ask(struct sw_lane *lane, struct sw_op *op)
 {
 	op->lane_asked = true;
+	op->deadline = jiffies + msecs_to_jiffies(sw_timeout_ms);
 	lane->owner = op;
 	lane->addr = sw_op_missing(op);
 	lane->write = sw_op_writes(op);
@@ -300,6 +301,7 @@ void sw_lane_poll(struct sw_dev *dev, struct sw_op *op)
 		result = lane->result;
 		lane_reset(lane);
 		sw_lane_forget(op);
+		op->waited += jiffies - op->parked_at;
 		if (!result || result == -EINTR || result == -ERESTARTSYS)
 			op->state = SW_OP_READY;
 		else if (result == -ESRCH)
@@ -309,7 +311,11 @@ void sw_lane_poll(struct sw_dev *dev, struct sw_op *op)
 				   SVM_ST_PAGE_FAULT);
 		return;
 	}
-	if (time_after(jiffies, op->deadline)) {
+	/* Its turn will come: memory that does not answer holds the lane for its time alone. */
+	if (!op->lane_asked && lane->owner)
+		op->deadline = jiffies + msecs_to_jiffies(sw_timeout_ms);
+	if (time_after(jiffies, op->deadline) ||
+	    op->waited + (jiffies - op->parked_at) > msecs_to_jiffies(sw_op_timeout_ms)) {
 		if (op->lane_asked)
 			lane_kill(lane);
 		sw_op_fail(dev, op, SVM_ST_TIMEOUT);

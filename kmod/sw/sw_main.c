@@ -34,6 +34,10 @@ unsigned int sw_timeout_ms = 1000;
 module_param_named(timeout_ms, sw_timeout_ms, uint, 0644);
 MODULE_PARM_DESC(timeout_ms, "how long an operation waits for a missing page, in ms");
 
+unsigned int sw_op_timeout_ms = 60000;
+module_param_named(op_timeout_ms, sw_op_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(op_timeout_ms, "how long an operation waits for all its missing pages, in ms");
+
 unsigned int sw_fault_timeout_ms = 10000;
 module_param_named(fault_timeout_ms, sw_fault_timeout_ms, uint, 0444);
 MODULE_PARM_DESC(fault_timeout_ms, "how long a page request may wait for an answer, in ms (1 to 3600000)");

@@ -5,6 +5,7 @@
  * checked, and the copy alone is used; sizes come from our own records.
  */
 #include <linux/log2.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 
 #include "sw.h"
@@ -89,8 +90,9 @@ static struct sw_queue *queue_alloc(u32 depth, int node)
  * @dev: the device
  * @arg: checked but for its depth; the size is filled in
  * @self_pasid: of the queue's own bond, 0 for none
+ * @serial: to remove this queue and no later one
  */
-int sw_queue_create(struct sw_dev *dev, struct vfio_svm_queue *arg, u32 self_pasid)
+int sw_queue_create(struct sw_dev *dev, struct vfio_svm_queue *arg, u32 self_pasid, u64 *serial)
 {
 	u32 depth = arg->depth, idx = arg->queue;
 	struct sw_queue *queue;
@@ -113,6 +115,7 @@ int sw_queue_create(struct sw_dev *dev, struct vfio_svm_queue *arg, u32 self_pas
 		return -EBUSY;
 	}
 	arg->size = (u64)queue->mem.nb_pages << PAGE_SHIFT;
+	*serial = queue->serial = ++dev->last_serial;
 	queue->passed = dev->stamp;
 	dev->queues[idx] = queue;
 	mutex_unlock(&dev->turn_lock);
@@ -201,7 +204,7 @@ static u8 check_desc(const struct svm_desc *d)
 		return SVM_ST_BAD_DESC;
 	if (d->op == SVM_OP_COPY_SG)
 		return d->len >= 1 && d->len <= SVM_SG_MAX ? SVM_ST_OK : SVM_ST_BAD_LEN;
-	uses = op_uses[d->op];
+	uses = op_uses[array_index_nospec(d->op, SVM_OP_COUNT)];
 	if ((uses & USES_SRC && !range_ok(d->src, d->len)) ||
 	    (uses & USES_DST && !range_ok(d->dst, d->len)))
 		return SVM_ST_BAD_LEN;
@@ -262,6 +265,7 @@ static u8 op_prepare(struct sw_dev *dev, struct sw_queue *queue, struct sw_op *o
 	if (status)
 		return status;
 	if (op->d.op == SVM_OP_COPY_SG) {
+		op->d.len = array_index_nospec(op->d.len, SVM_SG_MAX + 1);
 		memcpy(op->segs, &queue->sg[(queue->head & queue->mask) * SVM_SG_MAX],
 		       op->d.len * sizeof(*op->segs));
 		barrier();	/* from here on the copy, which the compiler must not read again */
@@ -269,7 +273,7 @@ static u8 op_prepare(struct sw_dev *dev, struct sw_queue *queue, struct sw_op *o
 		if (status)
 			return status;
 	}
-	uses = op_uses[op->d.op];
+	uses = op_uses[array_index_nospec(op->d.op, SVM_OP_COUNT)];
 	if (uses & USES_SRC)
 		status = resolve(dev, queue, op->d.src_space, &op->src);
 	if (!status && uses & USES_DST)
@@ -317,6 +321,7 @@ static u32 queue_intake(struct sw_dev *dev, struct sw_queue *queue)
 		op->seg_done = 0;
 		op->done = 0;
 		op->retries = 0;
+		op->waited = 0;
 		op->lane = NULL;
 		op->lane_asked = false;
 		op->asking = false;
@@ -360,21 +365,31 @@ static u32 queue_complete(struct sw_queue *queue)
 	return n;
 }
 
-/* What was taken and has not run is completed as ABORTED, for whoever keeps the mapping. */
-int sw_queue_destroy(struct sw_dev *dev, u32 idx)
+/**
+ * sw_queue_destroy() - remove a queue
+ * @dev: the device
+ * @idx: whose
+ * @serial: of the queue that is meant; 0 for whichever is there
+ *
+ * What was taken and has not run is completed as ABORTED, for whoever keeps the
+ * mapping. Return: 0, or -ENOENT.
+ */
+int sw_queue_destroy(struct sw_dev *dev, u32 idx, u64 serial)
 {
 	struct sw_queue *queue;
 	u32 i;
 
 	mutex_lock(&dev->turn_lock);
 	queue = dev->queues[idx];
+	if (!queue || (serial && queue->serial != serial)) {
+		mutex_unlock(&dev->turn_lock);
+		return -ENOENT;
+	}
 	dev->queues[idx] = NULL;
-	for (i = queue ? queue->cpl : 0; queue && i != queue->head; i++)
+	for (i = queue->cpl; i != queue->head; i++)
 		if (queue->ops[i % SW_WINDOW].state != SW_OP_DONE)
 			sw_op_finish(dev, &queue->ops[i % SW_WINDOW], SVM_ST_ABORTED, 0);
 	mutex_unlock(&dev->turn_lock);
-	if (!queue)
-		return -ENOENT;
 	queue_complete(queue);
 	/* Behind the completions: whoever sees the state knows that no more will come. */
 	smp_store_release(&queue->hdr->state, SVM_QS_STOPPED);

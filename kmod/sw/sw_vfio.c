@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What userspace calls on the device descriptor. */
 #include <linux/eventfd.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -104,7 +105,7 @@ static void sw_close(struct vfio_device *vdev)
 	u32 i;
 
 	for (i = 0; i < dev->nb_queues; i++)
-		sw_queue_destroy(dev, i);
+		sw_queue_destroy(dev, i, 0);
 	sw_thread_stop(dev);
 	mutex_lock(&dev->turn_lock);
 	dev->ctx = NULL;
@@ -145,7 +146,7 @@ static int ioctl_info(struct sw_dev *dev, struct vfio_device_info __user *uarg)
 static int region_describe(struct sw_dev *dev, struct vfio_region_info *info, u32 *subtype)
 {
 	struct sw_queue *queue;
-	u32 rw = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
+	u32 idx, rw = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 
 	info->offset = (u64)info->index << REGION_SHIFT;
 	switch (info->index) {
@@ -165,12 +166,14 @@ static int region_describe(struct sw_dev *dev, struct vfio_region_info *info, u3
 		*subtype = VFIO_SVM_REGION_DOORBELL;
 		return 0;
 	}
-	if (info->index - REGION_QUEUES >= dev->nb_queues)
+	idx = info->index - REGION_QUEUES;
+	if (idx >= dev->nb_queues)
 		return -EINVAL;
+	idx = array_index_nospec(idx, dev->nb_queues);
 	info->flags = rw | VFIO_REGION_INFO_FLAG_MMAP;
-	*subtype = VFIO_SVM_REGION_QUEUE + info->index - REGION_QUEUES;
+	*subtype = VFIO_SVM_REGION_QUEUE + idx;
 	mutex_lock(&dev->turn_lock);
-	queue = dev->queues[info->index - REGION_QUEUES];
+	queue = dev->queues[idx];
 	info->size = queue ? (u64)queue->mem.nb_pages << PAGE_SHIFT : 0;
 	mutex_unlock(&dev->turn_lock);
 	return 0;
@@ -261,7 +264,7 @@ static int ioctl_set_irqs(struct sw_dev *dev, struct vfio_irq_set __user *uarg)
 	return 0;
 }
 
-static int queue_make(struct sw_dev *dev, struct vfio_svm_queue *arg)
+static int queue_make(struct sw_dev *dev, struct vfio_svm_queue *arg, u64 *serial)
 {
 	struct vfio_svm_bond *bond;
 	u32 pasid = 0;
@@ -273,7 +276,7 @@ static int queue_make(struct sw_dev *dev, struct vfio_svm_queue *arg)
 		pasid = bond->pasid;
 		vfio_svm_bond_put(bond);
 	}
-	return sw_queue_create(dev, arg, pasid);
+	return sw_queue_create(dev, arg, pasid, serial);
 }
 
 /* How the queue takes page faults, and for how long. */
@@ -298,6 +301,7 @@ static int ioctl_queue(struct sw_dev *dev, void __user *uarg)
 {
 	size_t min = offsetofend(struct vfio_svm_queue, size);
 	struct vfio_svm_queue arg;
+	u64 serial;
 	int err;
 
 	err = vfio_svm_arg_get(&arg, sizeof(arg), min, uarg);
@@ -307,19 +311,21 @@ static int ioctl_queue(struct sw_dev *dev, void __user *uarg)
 		return -EINVAL;
 	if (arg.queue >= dev->nb_queues)
 		return -ENOENT;
+	arg.queue = array_index_nospec(arg.queue, dev->nb_queues);
 	if (!arg.depth) {
 		if (arg.flags || arg.bond_id || arg.fault_timeout_us)
 			return -EINVAL;
-		return sw_queue_destroy(dev, arg.queue);
+		return sw_queue_destroy(dev, arg.queue, 0);
 	}
 	err = queue_check_faults(dev, &arg);
 	if (err)
 		return err;
-	err = queue_make(dev, &arg);
+	err = queue_make(dev, &arg, &serial);
 	if (err)
 		return err;
 	if (put_user(arg.size, &((struct vfio_svm_queue __user *)uarg)->size)) {
-		sw_queue_destroy(dev, arg.queue);
+		/* Another thread may have removed it, and made the next: that one stays. */
+		sw_queue_destroy(dev, arg.queue, serial);
 		return -EFAULT;
 	}
 	return 0;
@@ -384,6 +390,7 @@ static int queue_map(struct sw_dev *dev, u64 idx, struct vm_area_struct *vma, u6
 
 	if (idx >= dev->nb_queues)
 		return -EINVAL;
+	idx = array_index_nospec(idx, (u64)dev->nb_queues);
 	/*
 	 * mmap holds the mmap_lock here, and the DMA thread takes none while it holds
 	 * the turn_lock.

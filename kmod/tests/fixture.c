@@ -80,6 +80,7 @@ void device_patience(unsigned int ms)
 void device_open(struct device *dev, int instance)
 {
 	device_patience(TIMEOUT_MS);
+	param_set("vfio_svm_sw", "op_timeout_ms", PATIENT_MS);
 	param_set("vfio_svm", "max_user_bonds", 16384);
 	param_set("vfio_svm", "max_owner_left", 64);
 	param_set("vfio_svm", "max_worker_left", 8);

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -109,6 +110,42 @@ static void kernel_addresses_are_a_fault(void)
 	CHECK_EQ(cpl.done, 0);
 	desc = desc_fill(s.bind.pasid, 0x7ffffffff000 - 64, 128, 1);
 	CHECK_EQ(queue_run(&s.q, &desc).status, SVM_ST_PAGE_FAULT);
+}
+
+#ifdef __aarch64__
+#define USER_END	0x1000000000000ul
+#else
+#define USER_END	0x7ffffffff000ul
+#endif
+
+static long do_map_last_page(long unused)
+{
+	void *at = (void *)(USER_END - 4096);
+
+	(void)unused;
+	return mmap(at, 4096, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at;
+}
+
+/* The last page there can be, and a copy that runs out of it. */
+static void upper_end_of_the_address_space_is_exact(void)
+{
+	struct svm_desc desc;
+	struct svm_cpl cpl;
+	struct scene s;
+
+	scene_open(&s);
+	CHECK(worker_call(&s.w, do_map_last_page, 0));
+	desc = desc_fill(s.bind.pasid, USER_END - 1000, 3000, 1);
+	cpl = queue_run(&s.q, &desc);
+	CHECK_EQ(cpl.status, SVM_ST_PAGE_FAULT);
+	CHECK_EQ(cpl.done, 1000);
+	CHECK_EQ(cpl.fault_addr, USER_END);
+	desc = desc_copy(s.bind.pasid, USER_END - 1000, s.bind.pasid, s.at, 3000);
+	cpl = queue_run(&s.q, &desc);
+	CHECK_EQ(cpl.status, SVM_ST_PAGE_FAULT);
+	CHECK_EQ(cpl.done, 1000);
+	CHECK_EQ(cpl.fault_addr, USER_END);
 }
 
 static void unanswered_memory_times_out(void)
@@ -228,11 +265,101 @@ static void killed_worker_ends_what_waits(void)
 	CHECK_EQ(queue_run(&s.q, &desc).status, SVM_ST_BOND_DEAD);
 }
 
+#define SLOW_PAGES	64
+
+static void *answer_slowly(void *arg)
+{
+	static char zero[4096];
+	struct uffd_msg msg;
+	struct uffdio_copy copy = { .src = (unsigned long)zero, .len = 4096 };
+	int fd = (long)arg;
+
+	while (read(fd, &msg, sizeof(msg)) == sizeof(msg)) {
+		usleep(20000);
+		copy.dst = msg.arg.pagefault.address & ~4095ul;
+		ioctl(fd, UFFDIO_COPY, &copy);
+	}
+	return NULL;
+}
+
+/* Memory each page of which comes, each 20 ms late. */
+static long do_map_slow(long unused)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	long at = do_map(SLOW_PAGES * 4096);
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	pthread_t thread;
+
+	(void)unused;
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api))
+		return -1;
+	reg.range.start = at;
+	reg.range.len = SLOW_PAGES * 4096;
+	if (ioctl(fd, UFFDIO_REGISTER, &reg) ||
+	    pthread_create(&thread, NULL, answer_slowly, (void *)(long)fd))
+		return -1;
+	return at;
+}
+
+/* A worker that brings each page just in time cannot make a copy last for ever. */
+static void slow_pages_share_one_time(void)
+{
+	struct svm_desc desc;
+	struct svm_cpl cpl;
+	unsigned long at;
+	struct scene s;
+
+	scene_open(&s);
+	device_patience(PATIENT_MS);
+	at = worker_call(&s.w, do_map_slow, 0);
+	CHECK(at != -1ul);
+	desc = desc_fill(s.bind.pasid, at, SLOW_PAGES * 4096, 1);
+	param_set("vfio_svm_sw", "op_timeout_ms", 200);
+	cpl = queue_run(&s.q, &desc);
+	CHECK_EQ(cpl.status, SVM_ST_TIMEOUT);
+	CHECK(cpl.done < SLOW_PAGES * 4096);
+	CHECK_EQ(cpl.fault_addr, at + cpl.done);
+	param_set("vfio_svm_sw", "op_timeout_ms", PATIENT_MS);
+	CHECK_EQ(queue_run(&s.q, &desc).status, SVM_ST_OK);
+}
+
+/*
+ * 20 pages of 20 ms each take longer than one page may, but no page does: those that
+ * wait for the lane have not had their turn yet. A machine so busy that one page takes
+ * ten times as long may fail a round, not all of them.
+ */
+static void many_pages_of_one_lane_wait_their_turn(void)
+{
+	struct svm_desc desc;
+	bool all = false;
+	unsigned long at;
+	struct scene s;
+	int i, j;
+
+	scene_open(&s);
+	for (i = 0; i < 10 && !all; i++) {
+		at = worker_call(&s.w, do_map_slow, 0);
+		CHECK(at != -1ul);
+		device_patience(200);
+		for (j = 0; j < 20; j++) {
+			desc = desc_fill(s.bind.pasid, at + j * 4096, 8, 1);
+			queue_send(&s.q, &desc);
+		}
+		for (all = true, j = 0; j < 20; j++)
+			all &= queue_wait(&s.q).status == SVM_ST_OK;
+	}
+	CHECK(all);
+}
+
 static const struct test fault_tests[] = {
 	TEST(copy_stops_at_the_hole),
 	TEST(write_protected_memory_is_a_fault),
 	TEST(kernel_addresses_are_a_fault),
+	TEST(upper_end_of_the_address_space_is_exact),
 	TEST(unanswered_memory_times_out),
+	TEST(slow_pages_share_one_time),
+	TEST(many_pages_of_one_lane_wait_their_turn),
 	TEST(neighbours_of_unanswered_memory_run),
 	TEST(queue_removed_completes_what_waits),
 	TEST(unbind_ends_what_waits),

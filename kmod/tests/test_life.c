@@ -259,6 +259,51 @@ static void dead_worker_lets_go_of_its_files(void)
 	}
 }
 
+struct maker {
+	struct device *dev;
+	struct vfio_svm_queue *arg;	/* readable, not writable: the reply is what fails */
+	volatile uint64_t failed;
+	volatile int stop;
+};
+
+static void *race_failing_make(void *arg)
+{
+	struct maker *m = arg;
+
+	while (!m->stop)
+		if (xioctl(m->dev->fd, VFIO_SVM_QUEUE, m->arg) == -EFAULT)
+			m->failed++;
+	return NULL;
+}
+
+/* A queue whose reply fails is taken back, and never the one that somebody made since. */
+static void failed_reply_takes_no_other_queue_back(void)
+{
+	struct vfio_svm_queue arg = { .argsz = sizeof(arg), .depth = 32 };
+	struct vfio_svm_queue remove = { .argsz = sizeof(remove) };
+	struct device dev;
+	struct maker m = { .dev = &dev };
+	unsigned int i, made = 0;
+	pthread_t t;
+
+	device_open(&dev, 0);
+	m.arg = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(m.arg != MAP_FAILED);
+	*m.arg = arg;
+	CHECK_EQ(mprotect(m.arg, 4096, PROT_READ), 0);
+	CHECK_EQ(pthread_create(&t, NULL, race_failing_make, &m), 0);
+	for (i = 0; i < rounds(1000) || !made || !m.failed; i++) {
+		xioctl(dev.fd, VFIO_SVM_QUEUE, &remove);
+		if (xioctl(dev.fd, VFIO_SVM_QUEUE, &arg))
+			continue;
+		made++;
+		/* Nobody else removes one. */
+		CHECK_EQ(xioctl(dev.fd, VFIO_SVM_QUEUE, &arg), -EBUSY);
+	}
+	m.stop = 1;
+	CHECK_EQ(pthread_join(t, NULL), 0);
+}
+
 struct racer {
 	struct device *dev;
 	pid_t pid;
@@ -320,6 +365,7 @@ static const struct test life_tests[] = {
 	TEST(device_closes_with_work_in_flight),
 	TEST(queue_removed_is_stopped),
 	TEST(queue_twice_and_bad_depths_are_refused),
+	TEST(failed_reply_takes_no_other_queue_back),
 	TEST(dead_worker_lets_go_of_its_files),
 	TEST(binds_and_unbinds_race_with_exit),
 };
