@@ -419,8 +419,7 @@ struct svm_desc desc_fill(uint32_t pasid, uint64_t dst, uint32_t len, uint64_t p
 	};
 }
 
-/* The number behind a word of the kernel command line, or what is meant without it. */
-static unsigned long cmdline_number(const char *word, unsigned long without)
+uint64_t cmdline_number(const char *word, uint64_t without)
 {
 	char line[4096];
 	const char *at;
@@ -434,7 +433,7 @@ static unsigned long cmdline_number(const char *word, unsigned long without)
 	line[len] = 0;
 	close(fd);
 	at = strstr(line, word);
-	return at ? strtoul(at + strlen(word), NULL, 0) : without;
+	return at ? strtoull(at + strlen(word), NULL, 0) : without;
 }
 
 unsigned int rounds(unsigned int n)

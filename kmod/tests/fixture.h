@@ -115,6 +115,8 @@ struct svm_desc desc_copy(uint32_t src_pasid, uint64_t src, uint32_t dst_pasid, 
 			  uint32_t len);
 struct svm_desc desc_fill(uint32_t pasid, uint64_t dst, uint32_t len, uint64_t pattern);
 
+/* The number behind a word of the kernel's command line, or what is meant without it. */
+uint64_t cmdline_number(const char *word, uint64_t without);
 /* n, or the percentage of it that rig_rounds= says: slow kernels take fewer. */
 unsigned int rounds(unsigned int n);
 
