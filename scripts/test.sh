@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # scripts/test.sh [--fast]: set up the machine, build, and run all the tests.
-# --fast leaves out the models, the virtual machine, the demo, the Debian packages, the sanitizer builds and the
-# clang build. Logs: build/test-logs.
+# --fast leaves out the models, the virtual machine, the demo, the Debian packages, the sanitizer builds
+# and the clang build. Logs: build/test-logs.
 # The last line is "N passed, N failed[, N skipped]": each step counts, and each unit test. A skip
 # that app/test-svm/skips.txt does not name counts as a failure.
 set -uo pipefail
@@ -370,7 +370,7 @@ if [ -z "$fast" ]; then
 		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf ring --csv -
 	step "perf scale writes its CSV" 300 perf_scale_ok build/app/dpdk-test-svm --no-huge -m 256 \
 		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf scale --bonds 64 --csv -
-	counted "models" 300 bash devtools/model/check.sh
+	counted "models" 900 bash devtools/model/check.sh
 	step "perf bind writes its CSV" 300 perf_bind_ok build/app/dpdk-test-svm --no-huge -m 256 \
 		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf bind --csv -
 	counted "kmod in a virtual machine (Debian's 6.1)" 1200 bash devtools/vm.sh debian-6.1 kmod

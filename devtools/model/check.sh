@@ -52,7 +52,7 @@ explore()
 		cd "$tmp/run" || exit
 		spin "$@" -a "$model.pml" &&
 			cc -w -DSAFETY -DNOREDUCE -DVECTORSZ=4096 -DMEMLIM=2048 -o pan pan.c &&
-			timeout -k 5 120 ./pan -n -m100000
+			timeout -k 5 300 ./pan -n -m100000
 	) >"$tmp/log" 2>&1 || { why="exit status $?"; return; }
 	why=$(sed -n 's/^pan:1: //p' "$tmp/log" | head -n 1)
 	errors=$(sed -n 's/^State-vector.*errors: \([0-9]*\)$/\1/p' "$tmp/log")
