@@ -21,7 +21,7 @@
 
 static const struct suite *const suites[] = {
 	&perm_suite, &bind_suite, &seed_suite, &consent_suite, &life_suite, &event_suite, &dma_suite,
-	&fault_suite, &request_suite, &stall_suite, &fuse_suite, &left_suite,
+	&fault_suite, &request_suite, &stall_suite, &fuse_suite, &left_suite, &count_suite,
 	&churn_suite, &death_suite, &pages_suite, &race_suite, &owner_suite,
 	&hostile_suite, &map_suite, &fuzz_suite, &handle_suite,
 };

@@ -27,7 +27,7 @@ struct suite {
 	}
 
 extern const struct suite perm_suite, bind_suite, seed_suite, consent_suite, life_suite, event_suite,
-	dma_suite, fault_suite, request_suite, stall_suite, fuse_suite, left_suite;
+	dma_suite, fault_suite, request_suite, stall_suite, fuse_suite, left_suite, count_suite;
 extern const struct suite churn_suite, death_suite, pages_suite, race_suite,
 	owner_suite, hostile_suite, map_suite, fuzz_suite, handle_suite;
 
