@@ -317,6 +317,7 @@ static const struct fc_row rows[] = {
 	{ "strcspn", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strlen", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strncmp", FC_NEVER, { 0 }, NULL, NULL },
+	{ "strstr", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strrchr", FC_NEVER, { 0 }, NULL, NULL },
 	{ "strtoul", FC_NEVER, { 0 }, NULL, NULL },
 	{ "vsnprintf", FC_NEVER, { 0 }, NULL, NULL },

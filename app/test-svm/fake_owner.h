@@ -37,6 +37,17 @@ struct fake_queue {
 	struct svm_ring ring;
 };
 
+/** What the device has mapped, and was asked; of fake_mem.h. */
+struct fake_mem {
+	int status;		/* what MEM_MAP and MEM_WATCH are answered */
+	int maps, unmaps, watches;	/* atomic: that were asked for */
+	uint64_t va, len, off;	/* of the last MEM_MAP, or MEM_UNMAP */
+	uint32_t rights;
+	uint64_t ino;		/* of its file */
+	uint64_t bytes;		/* mapped */
+	uint32_t ranges;
+};
+
 /*
  * Counters are atomic: the server's thread adds, the test reads. The rest is
  * set before the worker's message that makes the server look at it.
@@ -46,7 +57,8 @@ struct fake_owner {
 	char path[96];
 	struct svm_server *server;
 
-	struct svm_server_conf limits;	/* of these the rules and max_per_*, max_worker_*, max_rate, end_ms */
+	struct svm_server_conf limits;	/* of these the rules and max_per_*, max_worker_*, max_rate, max_mem*,
+					 * max_ranges*, end_ms */
 	int bind_status;	/* what BIND is answered */
 	int prove_status;	/* what PROOF is, when the nonce is right */
 	enum fake_memory memory;
@@ -67,6 +79,8 @@ struct fake_owner {
 	uint64_t user;
 	uint64_t gone_bond;
 	struct fake_queue queue[FAKE_QUEUES];
+	bool has_mem;		/* the device maps memory of workers */
+	struct fake_mem mem;
 };
 
 /** Make a folder and a path in it, no server yet. NULL when that fails. */

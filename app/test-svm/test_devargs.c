@@ -145,6 +145,10 @@ test_devargs_wrong_value_refused_naming_key_and_allowed(void)
 		{ "max_per_pid=65536", "max_per_pid=65536", "1 to 65535" },
 		{ "max_queues=65", "max_queues=65", "1 to 64" },
 		{ "max_rate=9", "max_rate=9", "10 to 1000000" },
+		{ "max_mem=16777216", "max_mem=16777216", "0 to 16777215" },
+		{ "max_mem_per_uid=0", "max_mem_per_uid=0", "1 to 16777215" },
+		{ "max_ranges=129", "max_ranges=129", "1 to 128" },
+		{ "max_ranges_per_uid=0", "max_ranges_per_uid=0", "1 to 16384" },
 	};
 	size_t i;
 
@@ -202,7 +206,8 @@ test_devargs_unknown_key_refused_naming_all_keys(void)
 {
 	static const char *const words[] = { "'cores'", "engine", "engines", "core", "numa", "queues", "depth", "tier",
 		"cma", "timeout_us", "idle_us", "socket", "max_bonds", "uids", "gids",
-		"max_per_uid", "max_per_pid", "max_queues", "max_rate" };
+		"max_per_uid", "max_per_pid", "max_queues", "max_rate", "max_mem",
+		"max_mem_per_uid", "max_ranges", "max_ranges_per_uid" };
 
 	refused("engine=inline,cores=1,socket=none", words, RTE_DIM(words));
 }
@@ -231,7 +236,8 @@ test_devargs_right_values_reach_the_device(void)
 
 	accepted("engine=inline,queues=3,depth=32,tier=cma,cma=inline,timeout_us=1000,idle_us=7,"
 		"socket=none,max_bonds=5,uids=0:1:4294967294,gids=7,max_per_uid=1,max_per_pid=65535,"
-		"max_queues=64,max_rate=1000000", &info);
+		"max_queues=64,max_rate=1000000,max_mem=16777215,max_mem_per_uid=16777215,"
+		"max_ranges=128,max_ranges_per_uid=16384", &info);
 	TEST_EQUAL(info.engine, RTE_SVM_ENGINE_INLINE);
 	TEST_EQUAL(info.cma, RTE_SVM_CMA_INLINE);
 	TEST_EQUAL(info.depth, 32);

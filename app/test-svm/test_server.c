@@ -60,7 +60,7 @@ test_server_hello_is_answered_with_limits(void)
 	CU_ASSERT_EQUAL(msg.hdr.seq, 5);
 	CU_ASSERT_EQUAL(msg.hello_reply.status, 0);
 	CU_ASSERT_EQUAL(msg.hello_reply.version, 1);
-	CU_ASSERT_EQUAL(msg.hello_reply.features, SVM_PROTO_FEATURES);
+	CU_ASSERT_EQUAL(msg.hello_reply.features, 0);
 	CU_ASSERT_EQUAL(msg.hello_reply.max_depth, 1024);
 	CU_ASSERT_EQUAL(msg.hello_reply.max_queues, FAKE_QUEUES);
 	CU_ASSERT_TRUE(fake_wait_workers(fo, 1));

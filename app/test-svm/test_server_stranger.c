@@ -88,7 +88,7 @@ test_worker_owner_that_answers_nonsense_is_refused(void)
 	SPOILED(-EPROTO, a.msg.hdr.type = SVM_MSG_HELLO);
 	SPOILED(-EPROTO, a.msg.hello_reply.version = 2);
 	SPOILED(-EPROTO, a.msg.hello_reply.reserved = 1);
-	SPOILED(-EPROTO, a.msg.hello_reply.features = 1);
+	SPOILED(-EPROTO, a.msg.hello_reply.features = UINT64_C(1) << 63);
 	SPOILED(-EPROTO, a.msg.hello_reply.status = 1);
 	SPOILED(-EPROTO, a.msg.hello_reply.status = INT32_MIN);
 	SPOILED(-EPROTONOSUPPORT, a.msg.hello_reply.status = -EPROTONOSUPPORT);

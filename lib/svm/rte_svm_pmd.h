@@ -59,6 +59,10 @@ struct svm_dev_conf {
 	uint32_t max_per_uid;		/**< connections of one user; 0: no limit */
 	uint32_t max_per_pid;		/**< ... of one process; 0: no limit */
 	uint32_t max_queues;		/**< queues of one worker; 0: as the protocol */
+	uint64_t max_mem;		/**< bytes of memory of one worker; 0: it gets none */
+	uint64_t max_mem_uid;		/**< ... of one user's; 0: no limit */
+	uint32_t max_ranges;		/**< of one worker's memory, mapped here */
+	uint32_t max_ranges_uid;	/**< ... of one user's; 0: no limit */
 	uint32_t max_rate;		/**< messages a second of one worker; 0: no limit */
 };
 

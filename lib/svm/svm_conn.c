@@ -110,7 +110,8 @@ handle_hello(struct svm_conn *conn, const struct svm_msg_hello *in)
 	}
 	if (in->version_max < out.hello_reply.version)
 		out.hello_reply.version = in->version_max;
-	out.hello_reply.features = in->features & SVM_PROTO_FEATURES;
+	out.hello_reply.features = in->features & svm_conn_mem_features(conn->env);
+	conn->features = out.hello_reply.features;
 	out.hello_reply.max_depth = conn->env->conf->max_depth;
 	out.hello_reply.max_queues = queues_allowed(conn);
 	conn->version = out.hello_reply.version;
@@ -134,6 +135,7 @@ handle_unbind(struct svm_conn *conn, const struct svm_msg_plain *in)
 		/* Any other answer says that the bond is gone already. */
 		if (rc != -EBUSY) {
 			conn->bond = 0;
+			svm_conn_mem_unbound(conn);
 			rc = 0;
 		}
 	}
@@ -247,7 +249,8 @@ handle_window_list(struct svm_conn *conn, const struct svm_msg_window_list *in)
 }
 
 static int
-handle(struct svm_conn *conn, const union svm_msg *msg, uint32_t len, pid_t sender, bool *rang)
+handle(struct svm_conn *conn, const union svm_msg *msg, uint32_t len, pid_t sender, int *fd,
+		bool *rang)
 {
 	const int rc = svm_msg_check(msg, len, conn->version);
 
@@ -280,6 +283,12 @@ handle(struct svm_conn *conn, const union svm_msg *msg, uint32_t len, pid_t send
 		return handle_queue_destroy(conn, &msg->queue_destroy);
 	case SVM_MSG_WINDOW_LIST:
 		return handle_window_list(conn, &msg->window_list);
+	case SVM_MSG_MEM_CREATE:
+	case SVM_MSG_MEM_DESTROY:
+	case SVM_MSG_MEM_MAP:
+	case SVM_MSG_MEM_UNMAP:
+	case SVM_MSG_MEM_WATCH:
+		return svm_conn_handle_mem(conn, msg, fd);
 	case SVM_MSG_DOORBELL:
 		*rang = true;
 		return 0;
@@ -300,8 +309,35 @@ svm_conn_create(struct svm_conn_env *env, int fd, uint64_t now_ms, struct svm_co
 	c->fd = fd;
 	c->pid = svm_sock_peer(fd, &c->uid, &c->gid);
 	c->since_ms = now_ms;
+	c->fd_left = -1;
 	*conn = c;
 	return 0;
+}
+
+/* Receive a message and handle it; -EAGAIN: there is none. */
+static int
+serve_one(struct svm_conn *conn, bool *rang)
+{
+	struct svm_msg_hdr hdr;
+	union svm_msg msg;
+	uint32_t len = 0;
+	bool takes_fd;
+	int fd = -1, rc;
+	pid_t sender;
+
+	/* A descriptor is let in only where one belongs. */
+	takes_fd = svm_sock_peek(conn->fd, &hdr, sizeof(hdr)) == sizeof(hdr) &&
+		svm_conn_mem_takes_fd(hdr.type);
+	rc = svm_sock_recv(conn->fd, &msg, sizeof(msg), &len, takes_fd ? &fd : NULL, &sender);
+	if (rc == -EAGAIN)
+		return rc;
+	if (rc == 0)
+		rc = handle(conn, &msg, len, sender, &fd, rang);
+	else if (rc != -EMSGSIZE && rc != -EPROTO)
+		rc = SVM_CONN_ANSWERED;	/* gone: nobody to tell */
+	if (fd >= 0 && !svm_conn_fd_drop(conn, fd) && rc == 0)
+		rc = SVM_CONN_ANSWERED;
+	return rc;
 }
 
 bool
@@ -311,19 +347,11 @@ svm_conn_serve(struct svm_conn *conn, int *status)
 	int i, rc = 0;
 
 	for (i = 0; i != CONN_BURST && rc == 0; i++) {
-		union svm_msg msg;
-		uint32_t len = 0;
-		pid_t sender;
-
-		rc = svm_sock_recv(conn->fd, &msg, sizeof(msg), &len, NULL, &sender);
+		rc = serve_one(conn, &rang);
 		if (rc == -EAGAIN) {
 			rc = 0;
 			break;
 		}
-		if (rc == 0)
-			rc = handle(conn, &msg, len, sender, &rang);
-		else if (rc != -EMSGSIZE && rc != -EPROTO)
-			rc = SVM_CONN_ANSWERED;	/* gone: nobody to tell */
 		if (rate_exceeded(conn))
 			break;
 	}
@@ -369,7 +397,7 @@ svm_conn_give_back(struct svm_conn *conn)
 	if (conn->bond != 0 && env->ops->unbind(env->arg, conn->bond) == -EBUSY)
 		return false;
 	conn->bond = 0;
-	return true;
+	return svm_conn_mem_give_back(conn);
 }
 
 void
@@ -377,6 +405,7 @@ svm_conn_destroy(struct svm_conn *conn)
 {
 	if (conn->fd >= 0)
 		svm_sock_hang_up(conn->fd);
+	free(conn->mem);
 	free(conn);
 }
 

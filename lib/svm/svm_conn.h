@@ -20,6 +20,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "svm_mem.h"
 #include "svm_proto.h"
 #include "svm_server.h"
 #include "svm_tally.h"
@@ -61,9 +62,18 @@ struct svm_conn_env {
 	void *arg;		/* for ops */
 	uint32_t nb_queues;	/* of all connections */
 	struct svm_tally queues_of;	/* how many of them a user has */
+	struct svm_tally mem_of;	/* svm_conn_mem.c */
 	/* Connections with a bind: under way, waiting for a turn, asked. */
 	struct svm_conn_list binding, waiting, asked;
 	struct svm_conn_list leaving;	/* hung up, being given back; by `link` */
+};
+
+/** A connection's memory: what it was given, and what it counts as having mapped. */
+struct svm_conn_mem {
+	struct svm_mem given[SVM_PROTO_MEMS];	/* map NULL: free */
+	uint32_t given_pages;
+	uint32_t mapped_pages;
+	uint32_t ranges;
 };
 
 struct svm_conn {
@@ -92,6 +102,9 @@ struct svm_conn {
 	uint64_t paused_until_ms;	/* not to be read before that; 0: it is read */
 	uint32_t nb_queues;
 	void *queue[SVM_PROTO_QUEUES_MAX];	/* NULL: free */
+	uint64_t features;		/* in force */
+	struct svm_conn_mem *mem;	/* NULL: it has never had any */
+	int fd_left;			/* could not be closed yet; -1: none */
 };
 
 /**
@@ -179,5 +192,31 @@ svm_conn_bind_give_back(struct svm_conn *conn);
 void
 svm_conn_window_list(const struct svm_conn *conn, const struct svm_msg_window_list *in,
 		union svm_msg *out);
+
+/* ---- svm_conn_mem.c, for svm_conn.c ---- */
+
+/** Whether a message may bring a descriptor along. */
+bool
+svm_conn_mem_takes_fd(uint16_t type);
+
+/** Feature bits that this owner has. */
+uint64_t
+svm_conn_mem_features(const struct svm_conn_env *env);
+
+/** MEM_*; *fd came along with it, or -1; what is there afterwards is the caller's. */
+int
+svm_conn_handle_mem(struct svm_conn *conn, const union svm_msg *msg, int *fd);
+
+/** Let go of a descriptor of the worker's. False: later, and the connection is to leave. */
+bool
+svm_conn_fd_drop(struct svm_conn *conn, int fd);
+
+/** The bond has ended: all memory goes back. */
+void
+svm_conn_mem_unbound(struct svm_conn *conn);
+
+/** Of a leaving connection without a bond: false: a descriptor is left. */
+bool
+svm_conn_mem_give_back(struct svm_conn *conn);
 
 #endif /* SVM_CONN_H */

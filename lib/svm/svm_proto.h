@@ -15,6 +15,16 @@
  *                      <----------  QUEUE_CREATE_REPLY + memfd (SCM_RIGHTS)
  *   WINDOW_LIST        ---------->           from behind a place in the list
  *                      <----------  WINDOW_LIST_REPLY    some windows, and the place
+ *   MEM_CREATE         ---------->
+ *                      <----------  MEM_CREATE_REPLY + memfd (SCM_RIGHTS)
+ *   MEM_MAP + file     ---------->           a part of it stands at an address
+ *                      <----------  MEM_MAP_REPLY
+ *   MEM_UNMAP          ---------->           it does no more
+ *                      <----------  MEM_UNMAP_REPLY
+ *   MEM_WATCH + uffd   ---------->           what tells that it does no more
+ *                      <----------  MEM_WATCH_REPLY
+ *   MEM_DESTROY        ---------->
+ *                      <----------  MEM_DESTROY_REPLY
  *   DOORBELL           ---------->           no reply
  *   QUEUE_DESTROY      ---------->
  *                      <----------  QUEUE_DESTROY_REPLY
@@ -40,8 +50,10 @@
 /** Versions this source speaks. */
 #define SVM_PROTO_VERSION_MIN	1u
 #define SVM_PROTO_VERSION_MAX	1u
-/** Feature bits this source knows: none yet. Unknown offers are ignored. */
-#define SVM_PROTO_FEATURES	UINT64_C(0)
+/** The owner makes memory for the worker: MEM_*. */
+#define SVM_PROTO_F_MEM		UINT64_C(0x1)
+/** Feature bits this source knows. Unknown offers are ignored. */
+#define SVM_PROTO_FEATURES	SVM_PROTO_F_MEM
 /** Queues one worker may have, when the owner allows as many. */
 #define SVM_PROTO_QUEUES_MAX	64u
 
@@ -50,6 +62,17 @@
 
 /** Windows in one WINDOW_LIST_REPLY. */
 #define SVM_PROTO_WINDOWS	8u
+
+/** Memories one worker may have of its owner at a time. */
+#define SVM_PROTO_MEMS		128u
+
+/** Pages of a memory: wished for, and given. */
+enum svm_msg_page {
+	SVM_MSG_PAGE_BEST = 0,		/**< a wish: the largest that there are */
+	SVM_MSG_PAGE_SMALL = 1,		/**< the system's, 4 KiB */
+	SVM_MSG_PAGE_TRANSPARENT = 2,	/**< the same, and huge where the kernel can */
+	SVM_MSG_PAGE_HUGE = 3,		/**< hugetlb, 2 MiB */
+};
 
 /** Low bits name the request; SVM_MSG_REPLY set makes its reply. */
 #define SVM_MSG_REPLY		0x80u
@@ -63,6 +86,11 @@ enum svm_msg_type {
 	SVM_MSG_DOORBELL = 6,		/**< has no reply */
 	SVM_MSG_WINDOW_LIST = 10,
 	SVM_MSG_PROOF = 16,
+	SVM_MSG_MEM_CREATE = 17,
+	SVM_MSG_MEM_DESTROY = 18,
+	SVM_MSG_MEM_MAP = 19,
+	SVM_MSG_MEM_UNMAP = 20,
+	SVM_MSG_MEM_WATCH = 21,
 
 	SVM_MSG_HELLO_REPLY = SVM_MSG_HELLO | SVM_MSG_REPLY,
 	SVM_MSG_CHALLENGE = SVM_MSG_BIND | SVM_MSG_REPLY,
@@ -71,6 +99,11 @@ enum svm_msg_type {
 	SVM_MSG_QUEUE_CREATE_REPLY = SVM_MSG_QUEUE_CREATE | SVM_MSG_REPLY,
 	SVM_MSG_QUEUE_DESTROY_REPLY = SVM_MSG_QUEUE_DESTROY | SVM_MSG_REPLY,
 	SVM_MSG_WINDOW_LIST_REPLY = SVM_MSG_WINDOW_LIST | SVM_MSG_REPLY,
+	SVM_MSG_MEM_CREATE_REPLY = SVM_MSG_MEM_CREATE | SVM_MSG_REPLY,
+	SVM_MSG_MEM_DESTROY_REPLY = SVM_MSG_MEM_DESTROY | SVM_MSG_REPLY,
+	SVM_MSG_MEM_MAP_REPLY = SVM_MSG_MEM_MAP | SVM_MSG_REPLY,
+	SVM_MSG_MEM_UNMAP_REPLY = SVM_MSG_MEM_UNMAP | SVM_MSG_REPLY,
+	SVM_MSG_MEM_WATCH_REPLY = SVM_MSG_MEM_WATCH | SVM_MSG_REPLY,
 
 	SVM_MSG_ERROR = 0xff,		/**< owner: why it hangs up now */
 };
@@ -145,7 +178,7 @@ struct svm_msg_proof {
 	struct svm_nonce nonce;
 };
 
-/** UNBIND, DOORBELL: nothing but the header. */
+/** UNBIND, DOORBELL, and MEM_WATCH with one descriptor: nothing but the header. */
 struct svm_msg_plain {
 	struct svm_msg_hdr hdr;
 };
@@ -154,6 +187,15 @@ struct svm_msg_plain {
  * Replies that carry only a status, and ERROR.
  * UNBIND: 0, -ENOENT: not bound, -EBUSY: queues exist or work is in flight.
  * QUEUE_DESTROY: 0, -ENOENT: no such queue, -EBUSY: work is in flight.
+ * MEM_DESTROY: 0, -ENOENT: no such memory.
+ * MEM_MAP: 0, -ENOENT: not bound, -EINVAL: not a multiple of the file's page, no
+ * bytes, it wraps, rights, or beyond the file's end, -EPERM: no file that is sealed
+ * against shrinking, -EACCES: the file does not give these rights, -EEXIST: a part
+ * of the range is mapped, -ENOSPC: a limit, -ENOMEM.
+ * MEM_UNMAP: 0, -ENOENT: not bound, or nothing of it is mapped.
+ * MEM_WATCH: 0, -ENOENT: not bound, -EINVAL: no userfaultfd, -EEXIST: it has one.
+ * MEM_*: -EOPNOTSUPP: the owner has no SVM_PROTO_F_MEM; MAP, UNMAP, WATCH: it maps
+ * nothing, and reaches the memory as any other.
  * ERROR: -EMSGSIZE: wrong length; -EPROTO: magic, version, order, or surplus
  * descriptors; -EOPNOTSUPP: unknown type; -EINVAL: a reserved field is not 0;
  * -EPERM: sent by another process than the one that connected; -ETIMEDOUT: no
@@ -214,6 +256,53 @@ struct svm_msg_window_list_reply {
 	struct svm_msg_window window[SVM_PROTO_WINDOWS];	/**< the rest is 0 */
 };
 
+/** Memory of the owner's making. */
+struct svm_msg_mem_create {
+	struct svm_msg_hdr hdr;
+	uint64_t len;		/**< bytes, made a multiple of the pages given */
+	uint32_t page;		/**< enum svm_msg_page: the largest wished for */
+	int32_t node;		/**< preferred NUMA node; -1: the owner's device's */
+};
+
+/**
+ * Status: 0, and the memory comes along as one descriptor, sealed; -EINVAL: length,
+ * pages or node; -ENOENT: not bound; -ENOSPC: a limit; -EMFILE: the owner has no
+ * descriptor for it; -ENOMEM, ...
+ */
+struct svm_msg_mem_create_reply {
+	struct svm_msg_hdr hdr;
+	int32_t status;
+	uint32_t mem;		/**< names the memory in MEM_DESTROY */
+	uint64_t len;		/**< of the file */
+	uint64_t page_size;	/**< of the file; ranges are multiples of it */
+	uint32_t page;		/**< enum svm_msg_page: what it has */
+	uint32_t reserved;
+};
+
+/** The pages go back to the system, whoever has them mapped. Without it they stay. */
+struct svm_msg_mem_destroy {
+	struct svm_msg_hdr hdr;
+	uint32_t mem;
+	uint32_t reserved;
+};
+
+/** With one descriptor: of a memory of the owner's, or another file sealed against shrinking. */
+struct svm_msg_mem_map {
+	struct svm_msg_hdr hdr;
+	uint64_t addr;		/**< where it stands in the worker */
+	uint64_t len;
+	uint64_t off;		/**< where that begins in the file */
+	uint32_t rights;	/**< 1 read, 2 write */
+	uint32_t reserved;
+};
+
+/** Any part of what is mapped; several ranges at once, too. */
+struct svm_msg_mem_unmap {
+	struct svm_msg_hdr hdr;
+	uint64_t addr;
+	uint64_t len;
+};
+
 /** Room for any message, and for one byte more than any. */
 union svm_msg {
 	struct svm_msg_hdr hdr;
@@ -230,6 +319,11 @@ union svm_msg {
 	struct svm_msg_queue_destroy queue_destroy;
 	struct svm_msg_window_list window_list;
 	struct svm_msg_window_list_reply window_list_reply;
+	struct svm_msg_mem_create mem_create;
+	struct svm_msg_mem_create_reply mem_create_reply;
+	struct svm_msg_mem_destroy mem_destroy;
+	struct svm_msg_mem_map mem_map;
+	struct svm_msg_mem_unmap mem_unmap;
 	uint8_t raw[232];
 };
 
@@ -246,6 +340,11 @@ _Static_assert(sizeof(struct svm_msg_queue_create_reply) == 40, "no padding");
 _Static_assert(sizeof(struct svm_msg_queue_destroy) == 24, "no padding");
 _Static_assert(sizeof(struct svm_msg_window_list) == 32, "no padding");
 _Static_assert(sizeof(struct svm_msg_window_list_reply) == 224, "no padding");
+_Static_assert(sizeof(struct svm_msg_mem_create) == 32, "no padding");
+_Static_assert(sizeof(struct svm_msg_mem_create_reply) == 48, "no padding");
+_Static_assert(sizeof(struct svm_msg_mem_destroy) == 24, "no padding");
+_Static_assert(sizeof(struct svm_msg_mem_map) == 48, "no padding");
+_Static_assert(sizeof(struct svm_msg_mem_unmap) == 32, "no padding");
 _Static_assert(sizeof(union svm_msg) == 232, "the longest message and more");
 
 /** Size of a message of this type, 0 for an unknown type. */
@@ -267,9 +366,14 @@ svm_msg_size(uint16_t type)
 		return sizeof(struct svm_msg_proof);
 	case SVM_MSG_UNBIND:
 	case SVM_MSG_DOORBELL:
+	case SVM_MSG_MEM_WATCH:
 		return sizeof(struct svm_msg_plain);
 	case SVM_MSG_UNBIND_REPLY:
 	case SVM_MSG_QUEUE_DESTROY_REPLY:
+	case SVM_MSG_MEM_DESTROY_REPLY:
+	case SVM_MSG_MEM_MAP_REPLY:
+	case SVM_MSG_MEM_UNMAP_REPLY:
+	case SVM_MSG_MEM_WATCH_REPLY:
 	case SVM_MSG_ERROR:
 		return sizeof(struct svm_msg_status);
 	case SVM_MSG_QUEUE_CREATE:
@@ -282,6 +386,16 @@ svm_msg_size(uint16_t type)
 		return sizeof(struct svm_msg_window_list);
 	case SVM_MSG_WINDOW_LIST_REPLY:
 		return sizeof(struct svm_msg_window_list_reply);
+	case SVM_MSG_MEM_CREATE:
+		return sizeof(struct svm_msg_mem_create);
+	case SVM_MSG_MEM_CREATE_REPLY:
+		return sizeof(struct svm_msg_mem_create_reply);
+	case SVM_MSG_MEM_DESTROY:
+		return sizeof(struct svm_msg_mem_destroy);
+	case SVM_MSG_MEM_MAP:
+		return sizeof(struct svm_msg_mem_map);
+	case SVM_MSG_MEM_UNMAP:
+		return sizeof(struct svm_msg_mem_unmap);
 	default:
 		return 0;
 	}

@@ -465,6 +465,7 @@ svm_server_destroy(struct svm_server *server)
 	fds_close(server);
 	svm_tally_fini(&server->admit.tally);
 	svm_tally_fini(&server->env.queues_of);
+	svm_tally_fini(&server->env.mem_of);
 	free((char *)(uintptr_t)server->conf.path);
 	free(server);
 	return ret;

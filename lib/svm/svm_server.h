@@ -64,6 +64,22 @@ struct svm_server_ops {
 	int (*window_list)(void *arg, uint64_t bond, uint64_t *after,
 			struct rte_svm_window_info *infos, uint32_t n);
 	/**
+	 * Map a part of a file that the bond's process has mapped at `va` here, too,
+	 * to reach it like the owner's own: 0, or -errno as MEM_MAP_REPLY carries it.
+	 * -EOPNOTSUPP, or these being NULL: the device does not do that.
+	 */
+	int (*mem_map)(void *arg, uint64_t bond, uint64_t va, uint64_t len, int fd,
+			uint64_t off, uint32_t rights);
+	/** ... no more. 0; -ENOENT: no bond, or nothing of it was. */
+	int (*mem_unmap)(void *arg, uint64_t bond, uint64_t va, uint64_t len);
+	/**
+	 * A userfaultfd of the bond's process, which is the device's in any case,
+	 * tells what becomes of what is mapped. 0, -errno.
+	 */
+	int (*mem_watch)(void *arg, uint64_t bond, int fd);
+	/** What of the bond's is mapped now; nothing when it has ended. */
+	void (*mem_used)(void *arg, uint64_t bond, uint64_t *bytes, uint32_t *ranges);
+	/**
 	 * The worker rang: engines look after its queues. Entries may be NULL. Once
 	 * for all the doorbells of a turn of the server's loop.
 	 */
@@ -81,6 +97,11 @@ struct svm_server_conf {
 	uint32_t max_per_pid;	/* ... of one process; 0: no limit */
 	uint32_t max_worker_queues;	/* of one connection; 0: SVM_PROTO_QUEUES_MAX */
 	uint32_t max_rate;	/* messages a second of one connection; 0: no limit */
+	uint64_t max_mem;	/* bytes of one connection; 0: no memory at all */
+	uint64_t max_mem_uid;	/* ... of one user's; 0: no limit */
+	uint32_t max_ranges;	/* mapped, of one connection; 0: no limit */
+	uint32_t max_ranges_uid;	/* ... of one user's; 0: no limit */
+	int mem_node;		/* where a worker's memory is that says nothing; -1: any */
 	struct svm_rules rules;
 	uint32_t end_ms;	/* how long the end goes on asking a busy device */
 	int wake_fd;		/* an eventfd that wakes the server, too; -1: none */

@@ -15,8 +15,6 @@
 #include "svm_sock.h"
 
 #define SOCK_BACKLOG		64
-/* Descriptors seen, and closed, when a peer sends more than it should. */
-#define SOCK_FDS		4
 /* Messages thrown away at most when a connection is closed. */
 #define SOCK_DRAIN		1024
 #define SOCK_LOCK_TRIES		16
@@ -254,21 +252,14 @@ svm_sock_send(int sock, const void *msg, uint32_t len, int fd)
 	return (size_t)n == len ? 0 : -EIO;
 }
 
-/*
- * Walk the control data: the sender's pid, the first descriptor into *fd when
- * fd is not NULL, every other one closed.
- *
- * @return How many descriptors were closed.
- */
-static int
+/* Walk the control data: the sender's pid, and the one descriptor that has room there. */
+static void
 control_take(struct msghdr *mh, int *fd, pid_t *sender)
 {
 	struct cmsghdr *c;
-	int closed = 0;
 
 	for (c = CMSG_FIRSTHDR(mh); c != NULL; c = CMSG_NXTHDR(mh, c)) {
 		const size_t len = c->cmsg_len - CMSG_LEN(0);
-		size_t i;
 
 		if (c->cmsg_level != SOL_SOCKET)
 			continue;
@@ -278,21 +269,9 @@ control_take(struct msghdr *mh, int *fd, pid_t *sender)
 			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
 			*sender = cred.pid;
 		}
-		if (c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (i = 0; i + sizeof(int) <= len; i += sizeof(int)) {
-			int one;
-
-			memcpy(&one, CMSG_DATA(c) + i, sizeof(one));
-			if (fd != NULL && *fd < 0) {
-				*fd = one;
-			} else {
-				close(one);
-				closed++;
-			}
-		}
+		if (c->cmsg_type == SCM_RIGHTS && len >= sizeof(int))
+			memcpy(fd, CMSG_DATA(c), sizeof(*fd));
 	}
-	return closed;
 }
 
 int
@@ -301,17 +280,22 @@ svm_sock_recv(int sock, void *buf, uint32_t size, uint32_t *len, int *fd, pid_t 
 	struct iovec iov = { .iov_base = buf, .iov_len = size };
 	union {
 		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(struct ucred)) +
-			CMSG_SPACE(SOCK_FDS * sizeof(int))];
+		char room[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
 	} ctl;
+	/*
+	 * For credentials, and for one descriptor where one may come. The kernel drops
+	 * those that find no room. To close one here could take for ever: its file
+	 * system may be a process of the peer's.
+	 */
 	struct msghdr mh = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &ctl,
-		.msg_controllen = sizeof(ctl.room),
+		.msg_controllen = CMSG_SPACE(sizeof(struct ucred)) +
+			(fd != NULL ? CMSG_LEN(sizeof(int)) : 0),
 	};
 	pid_t from = 0;
-	int got = -1, closed, rc = 0;
+	int got = -1, rc = 0;
 	ssize_t n;
 
 	do {
@@ -320,24 +304,31 @@ svm_sock_recv(int sock, void *buf, uint32_t size, uint32_t *len, int *fd, pid_t 
 	if (n < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 
-	closed = control_take(&mh, fd != NULL ? &got : NULL, &from);
+	control_take(&mh, &got, &from);
 	*len = (uint32_t)n;
 	/* What MSG_CTRUNC stands for was descriptors: credentials had their room. */
-	if (closed != 0 || (mh.msg_flags & MSG_CTRUNC) != 0)
+	if ((mh.msg_flags & MSG_CTRUNC) != 0)
 		rc = -EPROTO;
 	else if ((mh.msg_flags & MSG_TRUNC) != 0)
 		rc = -EMSGSIZE;
 	else if (n == 0)
 		rc = -EPIPE;
-	if (rc != 0 && got >= 0) {
-		close(got);
-		got = -1;
-	}
 	if (fd != NULL)
 		*fd = got;
 	if (sender != NULL)
 		*sender = from;
 	return rc;
+}
+
+int
+svm_sock_peek(int sock, void *buf, uint32_t size)
+{
+	ssize_t n;
+
+	do {
+		n = recv(sock, buf, size, MSG_PEEK | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : (int)n;
 }
 
 void

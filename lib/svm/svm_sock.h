@@ -103,8 +103,16 @@ int
 svm_sock_send(int sock, const void *msg, uint32_t len, int fd);
 
 /**
- * Receive one message. Close-on-exec descriptors only; after an error, and
- * beyond the one expected, every descriptor received is closed.
+ * Look at what the next message begins with; it stays where it is.
+ *
+ * @return How many bytes of it are in buf; 0: the peer hung up; -EAGAIN; -errno.
+ */
+int
+svm_sock_peek(int sock, void *buf, uint32_t size);
+
+/**
+ * Receive one message. A descriptor is close-on-exec; those beyond the one
+ * expected never come into this process.
  *
  * @param size
  *   Room in buf; a longer message is -EMSGSIZE.
@@ -112,7 +120,8 @@ svm_sock_send(int sock, const void *msg, uint32_t len, int fd);
  *   Out: bytes received; set with -EMSGSIZE and -EPROTO, too, where it says
  *   how much of buf was filled.
  * @param fd
- *   Out: the descriptor that came along or -1. NULL: none may come.
+ *   Out: the descriptor that came along or -1, with -EPROTO and -EMSGSIZE,
+ *   too: the caller's. NULL: none may come.
  * @param sender
  *   Out: pid of the sender when the socket reports it (svm_sock_listen()),
  *   0 otherwise. May be NULL.

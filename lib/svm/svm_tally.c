@@ -46,29 +46,51 @@ grow(struct svm_tally *t)
 }
 
 int
-svm_tally_add(struct svm_tally *t, uint64_t key, uint32_t max)
+svm_tally_add_n(struct svm_tally *t, uint64_t key, uint32_t n, uint32_t max)
 {
 	struct svm_tally_entry *e;
 	int ret = grow(t);
 
 	if (ret < 0)
 		return ret;
+	if (max == 0)
+		max = UINT32_MAX;
 	e = find(t, key);
-	if (max != 0 && e->nb >= max)
+	if (e->nb > max || n > max - e->nb)
 		return -EUSERS;
+	if (n == 0)
+		return 0;
 	t->nb += e->nb == 0;
 	e->key = key;
-	e->nb++;
+	e->nb += n;
 	return 0;
+}
+
+int
+svm_tally_add(struct svm_tally *t, uint64_t key, uint32_t max)
+{
+	return svm_tally_add_n(t, key, 1, max);
 }
 
 void
 svm_tally_del(struct svm_tally *t, uint64_t key)
 {
-	struct svm_tally_entry moved, *e = find(t, key);
+	svm_tally_del_n(t, key, 1);
+}
+
+void
+svm_tally_del_n(struct svm_tally *t, uint64_t key, uint32_t n)
+{
+	struct svm_tally_entry moved, *e;
 	uint32_t i;
 
-	if (e->nb == 0 || --e->nb != 0)
+	if (n == 0)
+		return;
+	e = find(t, key);
+	if (e->nb == 0)
+		return;
+	e->nb -= n < e->nb ? n : e->nb;
+	if (e->nb != 0)
 		return;
 	t->nb--;
 	/* Whatever stands behind it may have wanted its place. */

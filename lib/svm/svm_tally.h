@@ -21,6 +21,14 @@ struct svm_tally {
 int
 svm_tally_add(struct svm_tally *tally, uint64_t key, uint32_t max);
 
+/** Count n more, all or none. @return As svm_tally_add(). */
+int
+svm_tally_add_n(struct svm_tally *tally, uint64_t key, uint32_t n, uint32_t max);
+
+/** Count n less of what was added. */
+void
+svm_tally_del_n(struct svm_tally *tally, uint64_t key, uint32_t n);
+
 /** Count one less of what was added. */
 void
 svm_tally_del(struct svm_tally *tally, uint64_t key);

@@ -17,6 +17,9 @@
 #include "svm_devargs.h"
 #include "svm_dmadev.h"
 
+/* As many bytes as pages of 4 KiB can be counted in 32 bits. */
+#define MEM_MAX_MIB	16777215u
+
 /* One key: set() returns 0 when the value is one of `allowed`. */
 struct devarg {
 	const char *key;
@@ -299,6 +302,41 @@ max_rate_set(struct svm_dev_conf *conf, const char *value)
 	return number_parse(value, 10, 1000000, &conf->max_rate);
 }
 
+static int
+mib_parse(const char *value, uint32_t min, uint64_t *bytes)
+{
+	uint32_t mib;
+
+	if (number_parse(value, min, MEM_MAX_MIB, &mib) != 0)
+		return -EINVAL;
+	*bytes = (uint64_t)mib << 20;
+	return 0;
+}
+
+static int
+max_mem_set(struct svm_dev_conf *conf, const char *value)
+{
+	return mib_parse(value, 0, &conf->max_mem);
+}
+
+static int
+max_mem_per_uid_set(struct svm_dev_conf *conf, const char *value)
+{
+	return mib_parse(value, 1, &conf->max_mem_uid);
+}
+
+static int
+max_ranges_set(struct svm_dev_conf *conf, const char *value)
+{
+	return number_parse(value, 1, 128, &conf->max_ranges);
+}
+
+static int
+max_ranges_per_uid_set(struct svm_dev_conf *conf, const char *value)
+{
+	return number_parse(value, 1, 16384, &conf->max_ranges_uid);
+}
+
 static const struct devarg devargs[] = {
 	{ "engine", "thread, inline or service", engine_set },
 	{ "engines", "1 to 16", engines_set },
@@ -319,12 +357,16 @@ static const struct devarg devargs[] = {
 	{ "max_per_pid", "1 to 65535", max_per_pid_set },
 	{ "max_queues", "1 to 64", max_queues_set },
 	{ "max_rate", "10 to 1000000", max_rate_set },
+	{ "max_mem", "0 to 16777215, MiB", max_mem_set },
+	{ "max_mem_per_uid", "1 to 16777215, MiB", max_mem_per_uid_set },
+	{ "max_ranges", "1 to 128", max_ranges_set },
+	{ "max_ranges_per_uid", "1 to 16384", max_ranges_per_uid_set },
 };
 
 static void
 unknown_key_log(const char *name, const char *key)
 {
-	char keys[256] = "";
+	char keys[384] = "";
 	size_t i, len = 0;
 
 	for (i = 0; i != RTE_DIM(devargs) && len < sizeof(keys); i++)
@@ -350,6 +392,10 @@ defaults_set(const char *name, struct svm_dev_conf *conf)
 	conf->max_per_pid = 4;
 	conf->max_queues = 64;
 	conf->max_rate = 100000;
+	conf->max_mem = UINT64_C(4) << 30;
+	conf->max_mem_uid = UINT64_C(16) << 30;
+	conf->max_ranges = 128;
+	conf->max_ranges_uid = 4096;
 	len = snprintf(conf->socket, sizeof(conf->socket), "%s/%s.sock",
 		rte_eal_get_runtime_dir(), name);
 	if (len < 0 || (size_t)len >= sizeof(conf->socket)) {

@@ -26,7 +26,11 @@
 	"max_per_uid=<1-65535> " \
 	"max_per_pid=<1-65535> " \
 	"max_queues=<1-64> " \
-	"max_rate=<10-1000000>"
+	"max_rate=<10-1000000> " \
+	"max_mem=<0-16777215 MiB> " \
+	"max_mem_per_uid=<1-16777215 MiB> " \
+	"max_ranges=<1-128> " \
+	"max_ranges_per_uid=<1-16384>"
 
 /**
  * Fill a device's settings from its devargs, defaults where they are silent.
