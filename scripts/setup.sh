@@ -10,7 +10,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # The build, the reference and the Debian packages; then what the demo and the tests run: veth and
 # namespaces, a web server, a client.
-packages="build-essential clang libc6-dev meson ninja-build pkg-config libcunit1-dev libnuma-dev
+packages="build-essential clang libc6-dev meson ninja-build pkg-config libcunit1-dev libnuma-dev libtbb-dev
 	libjansson-dev debhelper doxygen shellcheck dpkg-dev xz-utils git ca-certificates procps util-linux
 	libhugetlbfs-bin babeltrace2 iproute2 ethtool nginx-light curl tcpdump"
 # DPDK itself. libdpdk-dev brings every driver, dma_skeleton, af_packet and pcap among them.

@@ -50,6 +50,14 @@ enum wk_cmd {
 	WK_PRODUCERS,	/* queue, threads, operations each, bytes -> wrong ones */
 	WK_SCRIBBLE,	/* WK_SCRIBBLE_* over the queues' memory, in a thread */
 	WK_SCRIBBLE_END,	/* -> rounds */
+	WK_HEAP,	/* pages, node + 1, bytes at the most: make the heap */
+	WK_HEAP_END,
+	WK_HEAP_INFO,	/* -> pages, chunks, bytes, whether they are mapped by the owner, too */
+	WK_HEAP_ALLOC,	/* enum wk_heap_alloc, size, count, alignment or old address -> address */
+	WK_HEAP_FREE,	/* addr */
+	WK_HEAP_CHURN,	/* threads, rounds: allocate, write, check, free -> wrong ones */
+	WK_HEAP_FORK,	/* addr of a block -> 0, or what a child could do that it should not */
+	WK_FORK_TOUCHES,	/* addr -> 1: a child that reads there dies of it */
 	WK_QUEUE_MEMORY,	/* enum wk_queue_memory, page: to the first queue's memory */
 };
 
@@ -59,6 +67,13 @@ enum wk_queue_memory {
 	WK_QUEUE_MEMORY_DONTNEED,
 	WK_QUEUE_MEMORY_UNMAP,		/* all of it */
 	WK_QUEUE_MEMORY_TRUNCATE,	/* -> -errno of: shorter, longer, another seal */
+};
+
+enum wk_heap_alloc {
+	WK_HEAP_MALLOC,
+	WK_HEAP_CALLOC,
+	WK_HEAP_ALIGNED,
+	WK_HEAP_REALLOC,
 };
 
 enum wk_mem {

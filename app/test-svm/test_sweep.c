@@ -100,6 +100,7 @@ life_worker(struct sweep *s)
 {
 	struct wk_req connect = { .cmd = WK_CONNECT };
 	const struct wk_req bind = { .cmd = WK_BIND };
+	const struct wk_req heap = { .cmd = WK_HEAP };
 	const struct wk_req queue = { .cmd = WK_QUEUE, .a = { 64 } };
 	struct wk_req op = { .cmd = WK_OP, .a = { 0, RTE_SVM_OP_FILL, 0, s->mem, 8, 5 } };
 	struct wk_rep rep;
@@ -111,6 +112,7 @@ life_worker(struct sweep *s)
 	if (fx_try(s->w, &bind, &rep) == 0 && fx_try(s->w, &queue, &rep) == 0) {
 		op.a[0] = rep.v[0];
 		ok = fx_try(s->w, &op, &rep) == 0 && rep.v[0] == RTE_SVM_ST_OK;
+		ok = fx_try(s->w, &heap, &rep) == 0 && ok;
 	}
 	fx_do(s->w, WK_DISCONNECT);
 	return ok;

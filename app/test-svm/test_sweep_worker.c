@@ -10,6 +10,27 @@
 #include "test_child.h"
 #include "test_sweep.h"
 
+static int
+worker_heap_life(struct svm_worker *w)
+{
+	const struct svm_worker_heap_conf conf = { .pages = SVM_WORKER_PAGES_SMALL, .node = -1 };
+	struct svm_worker_heap *heap;
+	void *small, *large;
+	int ret;
+
+	ret = svm_worker_heap_create(w, &conf, &heap);
+	if (ret != 0)
+		return ret;
+	small = svm_worker_calloc(heap, 10, 10);
+	large = svm_worker_aligned_alloc(heap, 4096, 6 << 20);
+	if (small != NULL)
+		small = svm_worker_realloc(heap, small, 1000);
+	ret = small == NULL || large == NULL ? -ENOMEM : 0;
+	svm_worker_free(heap, small);
+	svm_worker_heap_destroy(heap);
+	return ret;
+}
+
 /* One life of a worker: 0, or what did not go well. Nothing is left in any case. */
 static int
 worker_life(const char *socket)
@@ -35,6 +56,8 @@ worker_life(const char *socket)
 		ret = svm_worker_wait(queue, &r, 1, 10000000) - 1;
 	if (ret == 0 && (r.status != SVM_WORKER_ST_OK || copy[0] != text[0]))
 		ret = -EBADMSG;
+	if (ret == 0)
+		ret = worker_heap_life(w);
 	if (ret == 0)
 		ret = svm_worker_queue_destroy(queue);
 	if (ret == 0)

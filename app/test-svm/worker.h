@@ -36,6 +36,7 @@ struct worker {
 	int uffd;
 	struct svm_worker *conn;
 	struct svm_worker_queue *queue[WORKER_QUEUES];
+	struct svm_worker_heap *heap;
 	struct worker_thread traffic;
 	struct worker_thread scribble;
 };
@@ -127,5 +128,28 @@ worker_scribble(struct worker *w, const struct wk_req *q);
 
 int64_t
 worker_queue_memory(const struct worker *w, const struct wk_req *q, struct wk_rep *r);
+
+/* ---- worker_heap.c ---- */
+
+int64_t
+worker_heap(struct worker *w, const struct wk_req *q);
+
+int64_t
+worker_heap_end(struct worker *w);
+
+int64_t
+worker_heap_info(struct worker *w, struct wk_rep *r);
+
+int64_t
+worker_heap_alloc(struct worker *w, const struct wk_req *q, struct wk_rep *r);
+
+int64_t
+worker_heap_churn(struct worker *w, const struct wk_req *q, struct wk_rep *r);
+
+int64_t
+worker_heap_fork(struct worker *w, const struct wk_req *q, struct wk_rep *r);
+
+int64_t
+worker_fork_touches(const struct wk_req *q, struct wk_rep *r);
 
 #endif /* WORKER_H */

@@ -60,6 +60,7 @@ obey_library(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 		svm_worker_disconnect(w->conn);
 		w->conn = NULL;
 		memset(w->queue, 0, sizeof(w->queue));
+		w->heap = NULL;
 		return 0;
 	case WK_QUEUE:
 		return worker_queue(w, q, r);
@@ -91,6 +92,23 @@ obey_library(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 			return -ESRCH;
 		worker_thread_look(&w->scribble, r);
 		return w->scribble.error;
+	case WK_HEAP:
+		return worker_heap(w, q);
+	case WK_HEAP_END:
+		return worker_heap_end(w);
+	case WK_HEAP_INFO:
+		return worker_heap_info(w, r);
+	case WK_HEAP_ALLOC:
+		return worker_heap_alloc(w, q, r);
+	case WK_HEAP_FREE:
+		svm_worker_free(w->heap, (void *)(uintptr_t)q->a[0]);
+		return 0;
+	case WK_HEAP_CHURN:
+		return worker_heap_churn(w, q, r);
+	case WK_HEAP_FORK:
+		return worker_heap_fork(w, q, r);
+	case WK_FORK_TOUCHES:
+		return worker_fork_touches(q, r);
 	case WK_QUEUE_MEMORY:
 		return worker_queue_memory(w, q, r);
 	default:

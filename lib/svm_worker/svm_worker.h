@@ -47,6 +47,10 @@
  * }
  * @endcode
  *
+ * Memory from a heap of the library's (svm_worker_heap_create(), svm_worker_malloc())
+ * is of the owner's making: the owner may have it mapped as well, and its device then
+ * reaches it like its own.
+ *
  * Functions return 0 or a count, and -errno:
  *
  * | errno           | means                                                    |
@@ -66,18 +70,22 @@
  * | -ESHUTDOWN      | the owner closed the queue                               |
  * | -EIO            | the owner gave the queue up                              |
  * | -EPROTO         | the owner answered nonsense                              |
+ * | -EOPNOTSUPP     | the owner gives no memory                                |
  * | -EPROTONOSUPPORT | no version of the protocol in common                    |
  *
- * Connection functions: one thread at a time for each connection. A queue made without
+ * Connection functions: one thread at a time for each connection. Any threads may
+ * allocate from heaps and free meanwhile. A queue made without
  * SVM_WORKER_MULTI_PRODUCER belongs to one thread at a time; with it any
  * thread may submit, and one at a time polls.
  *
- * fork: the child has no bond, and must not use the connection; the queue
- * memory is not inherited (MADV_DONTFORK). exec ends the bond.
+ * fork: the child has no bond, and must not use the connection; the memory of
+ * queues and heaps is not inherited (MADV_DONTFORK): the child must not touch it. In the child svm_worker_free() does nothing, the other functions
+ * of a heap fail, svm_worker_disconnect() frees what is private. exec ends the bond.
  */
 #ifndef SVM_WORKER_H
 #define SVM_WORKER_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -89,6 +97,33 @@ extern "C" {
 struct svm_worker;
 /** A queue of this worker's, made by svm_worker_queue_create(). */
 struct svm_worker_queue;
+
+/** A heap of memory that the owner makes, and may have mapped as well. */
+struct svm_worker_heap;
+
+/** Pages of a heap, from the smallest to the largest; a wish is for the largest to be used. */
+enum svm_worker_pages {
+	SVM_WORKER_PAGES_BEST = 0,		/**< a wish: the largest that there are */
+	SVM_WORKER_PAGES_SMALL = 1,		/**< the system's, 4 KiB */
+	SVM_WORKER_PAGES_TRANSPARENT = 2,	/**< the same, and huge where the kernel can */
+	SVM_WORKER_PAGES_HUGE = 3,		/**< 2 MiB, hugetlb */
+};
+
+/** How a heap is to be. Zeroed but for `node` -1: as without it. */
+struct svm_worker_heap_conf {
+	/** The largest wished for: where there are none, there are smaller ones. */
+	enum svm_worker_pages pages;
+	int node;		/**< preferred NUMA node; -1: the device's */
+	uint64_t max_len;	/**< bytes of memory at the most; 0: what the owner allows */
+};
+
+/** What svm_worker_heap_info_get() tells. */
+struct svm_worker_heap_info {
+	enum svm_worker_pages pages;	/**< the smallest that it has had so far */
+	uint32_t nb_chunks;	/**< pieces of memory of the owner's */
+	uint64_t len;		/**< bytes in them, used or not */
+	uint8_t mapped;		/**< 1: the owner has it mapped, too, and reaches it like its own */
+};
 
 /** What svm_worker_info_get() tells. */
 struct svm_worker_info {
@@ -244,9 +279,9 @@ int
 svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond);
 
 /**
- * End the bond; queues must be destroyed first.
+ * End the bond; queues and heaps must be destroyed first.
  *
- * @return 0; -ENOENT: not bound; -EBUSY: queues exist, or something in flight
+ * @return 0; -ENOENT: not bound; -EBUSY: queues or heaps exist, or something in flight
  *   could not be ended within 5 s; -ETIMEDOUT; -EPIPE; -EPROTO.
  */
 int
@@ -335,8 +370,79 @@ svm_worker_wait(struct svm_worker_queue *queue, struct svm_worker_result *result
 		uint32_t n, uint32_t timeout_us);
 
 /**
- * Leave: queues are destroyed, the bond ends, the connection is closed and
- * freed. NULL is allowed.
+ * Make a heap: memory of the owner's making, in huge pages where there are some. Where
+ * the owner maps it as well its device reaches it like its own; otherwise, as with
+ * tier=cma, as any other memory. It grows by such memory as it is needed; what was freed
+ * is kept for later, up to about as much as is in use.
+ *
+ * Memory that is there stays when the owner goes; more cannot be had then. What a
+ * heap holds counts for the owner's limits (max_mem, max_mem_per_uid).
+ *
+ * @param conf
+ *   How it is to be, read during the call only. NULL: the largest pages that there
+ *   are, on the device's NUMA node.
+ * @param heap
+ *   Out: the heap; it ends with the connection at the latest.
+ * @return
+ *   0; -EINVAL: an argument, or no such node; -ENOENT: not bound; -EOPNOTSUPP: the
+ *   owner gives no memory (max_mem=0); -ENOSPC: a limit of the owner's, or
+ *   max_len; -EMFILE: the owner has no descriptor left; -ETIMEDOUT; -EPIPE; -EPROTO;
+ *   -ENOMEM.
+ */
+int
+svm_worker_heap_create(struct svm_worker *worker, const struct svm_worker_heap_conf *conf,
+		struct svm_worker_heap **heap);
+
+/**
+ * Destroy a heap with all that was allocated from it. NULL is allowed. No thread
+ * uses it, and no operation on its memory is under way.
+ */
+void
+svm_worker_heap_destroy(struct svm_worker_heap *heap);
+
+/** Describe a heap. Any thread. @return 0; -EINVAL; -EPERM: a child after fork. */
+int
+svm_worker_heap_info_get(struct svm_worker_heap *heap, struct svm_worker_heap_info *info);
+
+/**
+ * As malloc(), from a heap. Any thread, many at once. It asks the owner for more now
+ * and then, which takes some 100 us, and 5 s at the most.
+ *
+ * @return Aligned to 16 bytes, and not zeroed; NULL and errno: ENOMEM; ENOSPC: a limit;
+ *   EPERM: a child after fork; EPIPE, ETIMEDOUT, EPROTO: the owner is gone, or gives
+ *   no answer, and memory is used up.
+ */
+void *
+svm_worker_malloc(struct svm_worker_heap *heap, size_t size);
+
+/** As calloc(): nb * size bytes, zeroed. Otherwise as svm_worker_malloc(). */
+void *
+svm_worker_calloc(struct svm_worker_heap *heap, size_t nb, size_t size);
+
+/**
+ * As aligned_alloc(), but `size` need not be a multiple. Otherwise as
+ * svm_worker_malloc().
+ *
+ * @param align  A power of two; else NULL and EINVAL.
+ */
+void *
+svm_worker_aligned_alloc(struct svm_worker_heap *heap, size_t align, size_t size);
+
+/**
+ * As realloc(): `ptr` NULL allocates, `size` 0 frees and gives NULL. An alignment of
+ * more than 16 bytes is not kept. NULL otherwise: `ptr` is as it was; errno as
+ * svm_worker_malloc() gives it.
+ */
+void *
+svm_worker_realloc(struct svm_worker_heap *heap, void *ptr, size_t size);
+
+/** Free memory of this heap. NULL is allowed. Any thread; in a child after fork: nothing. */
+void
+svm_worker_free(struct svm_worker_heap *heap, void *ptr);
+
+/**
+ * Leave: queues and heaps are destroyed, the bond ends, the connection is closed
+ * and freed. NULL is allowed.
  */
 void
 svm_worker_disconnect(struct svm_worker *worker);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "worker_conn.h"
+#include "worker_heap.h"
 #include "worker_queue.h"
 
 /*
@@ -64,8 +65,10 @@ svm_worker_connect(const char *path, struct svm_worker **worker)
 	if (w == NULL)
 		return -ENOMEM;
 	w->pid = getpid();
+	pthread_mutex_init(&w->lock, NULL);
 	rc = svm_wconn_open(w, path);
 	if (rc != 0) {
+		pthread_mutex_destroy(&w->lock);
 		free(w);
 		return rc;
 	}
@@ -74,18 +77,17 @@ svm_worker_connect(const char *path, struct svm_worker **worker)
 	return 0;
 }
 
-int
-svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond)
+/* CHALLENGE and PROOF, with no other request between them. */
+static int
+bind_locked(struct svm_worker *worker, uint64_t user)
 {
 	union svm_msg msg;
 	int rc;
 
-	if (worker == NULL)
-		return -EINVAL;
 	svm_msg_init(&msg, SVM_MSG_BIND, worker->version, 0);
 	msg.bind.user = user;
 	msg.bind.word = (uintptr_t)&worker->nonce;
-	rc = svm_wconn_request(worker, &msg, NULL);
+	rc = svm_wconn_request_locked(worker, &msg, NULL);
 	if (rc == 0)
 		rc = svm_wconn_status(msg.challenge.status);
 	if (rc != 0)
@@ -95,7 +97,7 @@ svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond)
 	msg.proof.nonce = worker->nonce;
 	/* The owner reads it while we wait: it must be in memory by then. */
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	rc = svm_wconn_request(worker, &msg, NULL);
+	rc = svm_wconn_request_locked(worker, &msg, NULL);
 	if (rc == 0)
 		rc = svm_wconn_status(msg.proof_reply.status);
 	if (rc != 0)
@@ -105,9 +107,24 @@ svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond)
 		return -EPROTO;
 	}
 	worker->bond = msg.proof_reply.bond;
-	if (bond != NULL)
-		*bond = worker->bond;
 	return 0;
+}
+
+int
+svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond)
+{
+	int rc;
+
+	if (worker == NULL)
+		return -EINVAL;
+	if (getpid() != worker->pid)
+		return -EPERM;
+	svm_wconn_lock(worker);
+	rc = bind_locked(worker, user);
+	svm_wconn_unlock(worker);
+	if (rc == 0 && bond != NULL)
+		*bond = worker->bond;
+	return rc;
 }
 
 int
@@ -120,7 +137,7 @@ svm_worker_unbind(struct svm_worker *worker)
 		return -EINVAL;
 	if (worker->bond == 0)
 		return -ENOENT;
-	if (worker->queues != NULL)
+	if (worker->queues != NULL || worker->heaps != NULL)
 		return -EBUSY;
 	svm_msg_init(&msg, SVM_MSG_UNBIND, worker->version, 0);
 	rc = svm_wconn_give_back(worker, &msg);
@@ -154,6 +171,7 @@ leave_in_order(struct svm_worker *w)
 	while (!w->broken && w->queues != NULL)
 		if (svm_worker_queue_destroy(w->queues) != 0)
 			return;
+	svm_wheap_end_all(w, true);
 	if (!w->broken && w->bond != 0)
 		svm_worker_unbind(w);
 }
@@ -170,9 +188,11 @@ svm_worker_disconnect(struct svm_worker *worker)
 		leave_in_order(worker);
 	while (worker->queues != NULL)
 		svm_wqueue_free(worker->queues, own);
+	svm_wheap_end_all(worker, own);
 	close(worker->fd);
 	if (own)
 		tracer_put(worker->owner_pid);
+	pthread_mutex_destroy(&worker->lock);
 	free(worker);
 }
 

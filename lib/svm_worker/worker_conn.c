@@ -39,10 +39,25 @@ sock_wait(int sock, short events, uint64_t end_ms)
 }
 
 static int
-sock_send(int sock, const union svm_msg *msg, uint64_t end_ms)
+sock_send(int sock, union svm_msg *msg, int give, uint64_t end_ms)
 {
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} ctl = { .room = { 0 } };
+	struct iovec iov = { .iov_base = msg, .iov_len = msg->hdr.len };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (give >= 0) {
+		ctl.align.cmsg_level = SOL_SOCKET;
+		ctl.align.cmsg_type = SCM_RIGHTS;
+		ctl.align.cmsg_len = CMSG_LEN(sizeof(give));
+		memcpy(CMSG_DATA(&ctl.align), &give, sizeof(give));
+		mh.msg_control = &ctl;
+		mh.msg_controllen = sizeof(ctl.room);
+	}
 	for (;;) {
-		const ssize_t n = send(sock, msg, msg->hdr.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		const ssize_t n = sendmsg(sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 		int rc;
 
 		if (n == (ssize_t)msg->hdr.len)
@@ -170,22 +185,23 @@ svm_wconn_break(struct svm_worker *w)
 	w->broken = true;
 }
 
-int
-svm_wconn_request(struct svm_worker *w, union svm_msg *msg, int *fd)
+/* The lock is held. */
+static int
+request(struct svm_worker *w, union svm_msg *msg, int give, int *fd)
 {
 	const uint64_t end = svm_wconn_now_ms() + WORKER_WAIT_MS;
 	const uint16_t type = msg->hdr.type;
 	uint32_t len = 0;
 	int got = -1, rc;
 
-	if (getpid() != w->pid)
-		return -EPERM;
+	if (fd != NULL)
+		*fd = -1;
 	if (w->broken)
 		return -EPIPE;
 	if (++w->seq == 0)
 		w->seq = 1;
 	msg->hdr.seq = w->seq;
-	rc = sock_send(w->fd, msg, end);
+	rc = sock_send(w->fd, msg, give, end);
 	/* An owner that hung up may have said why. */
 	if (rc == 0 || rc == -EPIPE)
 		rc = sock_recv(w->fd, msg, &len, &got, end);
@@ -202,6 +218,53 @@ svm_wconn_request(struct svm_worker *w, union svm_msg *msg, int *fd)
 	if (fd != NULL)
 		*fd = got;
 	return rc;
+}
+
+void
+svm_wconn_lock(struct svm_worker *w)
+{
+	pthread_mutex_lock(&w->lock);
+}
+
+void
+svm_wconn_unlock(struct svm_worker *w)
+{
+	pthread_mutex_unlock(&w->lock);
+}
+
+int
+svm_wconn_request_locked(struct svm_worker *w, union svm_msg *msg, int *fd)
+{
+	return request(w, msg, -1, fd);
+}
+
+/* A child may have inherited the lock taken, for ever. */
+static int
+request_alone(struct svm_worker *w, union svm_msg *msg, int give, int *fd)
+{
+	int rc;
+
+	if (getpid() != w->pid) {
+		if (fd != NULL)
+			*fd = -1;
+		return -EPERM;
+	}
+	svm_wconn_lock(w);
+	rc = request(w, msg, give, fd);
+	svm_wconn_unlock(w);
+	return rc;
+}
+
+int
+svm_wconn_request(struct svm_worker *w, union svm_msg *msg, int *fd)
+{
+	return request_alone(w, msg, -1, fd);
+}
+
+int
+svm_wconn_request_with(struct svm_worker *w, union svm_msg *msg, int give)
+{
+	return request_alone(w, msg, give, NULL);
 }
 
 int
@@ -269,6 +332,7 @@ hello(struct svm_worker *w)
 	w->version = msg.hello_reply.version;
 	w->max_depth = msg.hello_reply.max_depth;
 	w->max_queues = msg.hello_reply.max_queues;
+	w->features = msg.hello_reply.features;
 	return 0;
 }
 

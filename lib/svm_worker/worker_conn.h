@@ -7,6 +7,7 @@
 #ifndef WORKER_CONN_H
 #define WORKER_CONN_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -18,6 +19,8 @@
 #define WORKER_WAIT_MS	5000
 
 struct svm_worker {
+	/* One request at a time: heaps grow in any thread. A leaf. Not for a child. */
+	pthread_mutex_t lock;
 	int fd;
 	pid_t pid;		/* the process that connected, not a child of it */
 	pid_t owner_pid;
@@ -26,10 +29,12 @@ struct svm_worker {
 	uint32_t seq;		/* of the last request */
 	uint32_t max_depth;
 	uint32_t max_queues;
+	uint64_t features;	/* in force */
 	uint64_t bond;		/* 0: not bound */
 	/* The owner looks here for what it told us: who asks is this address space. */
 	struct svm_nonce nonce;
 	struct svm_worker_queue *queues;
+	struct svm_worker_heap *heaps;
 };
 
 /** Milliseconds of a clock that only goes forward. */
@@ -58,6 +63,23 @@ svm_wconn_open(struct svm_worker *w, const char *path);
  */
 int
 svm_wconn_request(struct svm_worker *w, union svm_msg *msg, int *fd);
+
+/** As svm_wconn_request(), and send a descriptor along, which stays the caller's. */
+int
+svm_wconn_request_with(struct svm_worker *w, union svm_msg *msg, int give);
+
+/**
+ * Requests that belong together: nobody else's come between. In between them
+ * svm_wconn_request_locked(). Not in a child of the process that connected.
+ */
+void
+svm_wconn_lock(struct svm_worker *w);
+
+void
+svm_wconn_unlock(struct svm_worker *w);
+
+int
+svm_wconn_request_locked(struct svm_worker *w, union svm_msg *msg, int *fd);
 
 /** Give the connection up: the owner takes back all that it gave. */
 void
