@@ -285,6 +285,26 @@ secondary_refused()
 export -f secondary_refused
 export prefix
 
+# second_copy: the plugin is installed, and -d names another one.
+second_copy()
+{
+	local dir=build/second rc=0
+	mkdir -p "$dir"
+	cp "$plugin" "$dir"/
+	DPDK_TEST=dmadev_autotest dpdk-test --no-huge -m 128 -l "$cpus" --no-pci --file-prefix "$prefix" \
+		-d "$dir/${plugin##*/}" -d "$plugin" --vdev svm0 || rc=$?
+	rm -r "$dir"
+	return "$rc"
+}
+export -f second_copy
+
+second_copy_ok()
+{
+	[ "$(grep -ac 'SVM_DMA: .*build/second/.* is loaded already' "$log")" = 1 ] ||
+		{ echo 'not one line that leaves the second copy out'; return 1; }
+	autotest_ok
+}
+
 secondary_ok()
 {
 	[ "$(grep -ac 'svm1: a secondary process cannot use it' "$log")" = 1 ] ||
@@ -355,6 +375,7 @@ if [ "$(hugepages_free)" -ge 64 ]; then
 else
 	skip secondary.hugepages "no 128 MiB of free 2 MiB hugepages"
 fi
+step "a second copy of the plugin is left out" 120 second_copy_ok bash -c second_copy
 step "svm_copy" 60 anything build/examples/svm_copy_owner --no-huge -m 128 -l "$cpus" --no-pci \
 	--file-prefix "$prefix" -d "$plugin" --vdev svm0
 step "svm_exchange" 60 anything build/examples/svm_exchange_owner --no-huge -m 128 -l "$cpus" --no-pci \

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The vdev driver "svm": checks who loads it, then makes and ends devices. */
+#include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <string.h>
 
 #include <bus_vdev_driver.h>
@@ -96,9 +98,34 @@ static struct rte_vdev_driver svm_vdev_driver = {
 	.drv_flags = RTE_VDEV_DRV_NEED_IOVA_AS_VA,
 };
 
-/* Before the check passes nothing of the plugin is known to DPDK. */
+/* Another copy of this plugin, if there is one. */
+static int
+copy_find(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	static const char file[] = "/librte_dma_svm.so";
+	const char *name = strrchr(info->dlpi_name, '/'), **other = arg;
+	Dl_info own;
+
+	(void)size;
+	if (name == NULL || strncmp(name, file, sizeof(file) - 1) != 0 ||
+			dladdr(&svm_vdev_driver, &own) == 0 ||
+			(uintptr_t)own.dli_fbase == info->dlpi_addr)
+		return 0;
+	*other = info->dlpi_name;
+	return 1;
+}
+
+/* Before the checks pass nothing of the plugin is known to DPDK. */
 RTE_INIT(svm_vdev_register)
 {
+	const char *other;
+
+	/* EAL loads what is installed, and then what -d names. */
+	if (dl_iterate_phdr(copy_find, &other) != 0) {
+		rte_log(RTE_LOG_NOTICE, RTE_LOGTYPE_EAL, "SVM_DMA: %s is loaded already, this other copy "
+			"of the driver is not used: leave out -d, or uninstall that one\n", other);
+		return;
+	}
 	if (!svm_version_fits(RTE_VER_YEAR, RTE_VER_MONTH,
 			rte_version_year(), rte_version_month())) {
 		rte_log(RTE_LOG_ERR, RTE_LOGTYPE_EAL, "SVM_DMA: this plugin was built for DPDK %02u.%02u "
