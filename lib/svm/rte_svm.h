@@ -26,7 +26,7 @@
  *     struct rte_svm_bond_info worker;
  *     struct rte_svm_queue *queue;
  *     uint64_t bond;
- *     int dev, n;
+ *     int dev, n, failed;
  *
  *     if (rte_eal_init(argc, argv) < 0)
  *         return 1;
@@ -51,11 +51,12 @@
  *     for (n = 0; n < 2; )
  *         n += rte_svm_poll(queue, results + n, 2 - n);
  *     printf("%s, %u bytes\n", rte_svm_status_name(results[0].status), results[0].done);
+ *     failed = results[0].status != RTE_SVM_ST_OK || results[1].status != RTE_SVM_ST_OK;
  *     while (rte_svm_bond_list(dev, &bond, 1) > 0)
  *         ;                             // until the worker has left
  *     rte_svm_queue_destroy(queue);
  *     rte_svm_stop(dev);
- *     return rte_eal_cleanup();
+ *     return rte_eal_cleanup() != 0 || failed;
  * }
  * @endcode
  *
