@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <rte_bus_vdev.h>
+
 #include "fake_owner.h"
 #include "fixture.h"
 #include "suites.h"
@@ -131,6 +133,31 @@ test_bond_not_dumpable_refused(void)
 	TEST_EQUAL(rte_svm_bond_list(f->dev, NULL, 0), 0);
 	fx_do(w, WK_DUMPABLE, 1);
 	TEST_EQUAL(rte_svm_bind(f->dev, w->pid, &w->bond), 0);
+}
+
+/* What the kernel refuses a lane with the worker's rights, the owner's own may do. */
+static void
+test_bond_not_dumpable_bound_by_privileged_only(void)
+{
+	struct fx *f = fx_begin("");
+	struct fx_worker *w = fx_worker(f);
+	uint64_t bond;
+	int dev;
+
+	if (geteuid() != 0) {
+		test_skip("only root has rights to keep");
+		return;
+	}
+	fx_do(w, WK_SETUID, NOBODY);
+	fx_do(w, WK_DUMPABLE, 0);
+	TEST_EQUAL(rte_svm_bind(f->dev, w->pid, &bond), -EPERM);
+	TEST_EQUAL(rte_vdev_init("svm_privileged", "cma=privileged,socket=none"), 0);
+	dev = rte_svm_get_dev_id("svm_privileged");
+	TEST_EQUAL(rte_svm_start(dev), 0);
+	TEST_EQUAL(rte_svm_bind(dev, w->pid, &bond), 0);
+	TEST_EQUAL(rte_svm_unbind(dev, bond), 0);
+	TEST_EQUAL(rte_svm_stop(dev), 0);
+	TEST_EQUAL(rte_vdev_uninit("svm_privileged"), 0);
 }
 
 struct attempt {
@@ -406,6 +433,8 @@ static const struct fx_test tests[] = {
 		FX_THREAD_LANE | FX_THREAD_CMA },
 	{ "test_bond_not_dumpable_refused", test_bond_not_dumpable_refused,
 		FX_THREAD_LANE | FX_INLINE_LANE },
+	{ "test_bond_not_dumpable_bound_by_privileged_only",
+		test_bond_not_dumpable_bound_by_privileged_only, FX_ONE },
 	{ "test_bond_owner_not_root_refused", test_bond_owner_not_root_refused,
 		FX_THREAD_LANE | FX_THREAD_CMA },
 	{ "test_bond_user_changed_since_connect_refused",

@@ -4,7 +4,13 @@
  * With one node the kernel says so of each page, and keeps what was asked.
  */
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <numa.h>
@@ -15,6 +21,9 @@
 #include "svm_dev.h"
 #include "svm_lane_pool.h"
 #include "svm_numa.h"
+#include "test_child.h"
+
+#define LEN	4096
 
 /* Pages that are there are on the node, and their mapping prefers it. */
 static void
@@ -132,7 +141,57 @@ test_numa_threads_keep_to_the_nodes_cpus(void)
 	TEST_EQUAL(CPU_COUNT(&set), 1);
 }
 
+/* A kernel without NUMA, as libnuma sees it. */
+static void
+body_without_numa(int in, int out, void *arg)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_get_mempolicy, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mbind, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+	cpu_set_t before, after;
+	char *mem;
+
+	(void)in;
+	(void)out;
+	(void)arg;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+			prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) != 0)
+		_exit(77);
+	if (numa_available() >= 0)
+		_exit(1);
+	mem = svm_numa_alloc(2 * LEN, 0);
+	if (mem == NULL)
+		_exit(2);
+	memset(mem, 1, 2 * LEN);
+	svm_numa_free(mem, 2 * LEN);
+	memset(&before, 0xff, sizeof(before));
+	after = before;
+	svm_numa_narrow(&after, 0);
+	_exit(CPU_EQUAL(&before, &after) ? 0 : 3);
+}
+
+static void
+test_numa_kernel_without_it_is_good_enough(void)
+{
+	struct child c = { .pid = 0 };
+	int code;
+
+	child_start(&c, body_without_numa, NULL);
+	code = child_exit_code(&c);
+	if (code == 77)
+		test_skip("no seccomp filters here");
+	else
+		TEST_EQUAL(code, 0);
+}
+
 static const struct fx_test tests[] = {
+	{ "test_numa_kernel_without_it_is_good_enough",
+		test_numa_kernel_without_it_is_good_enough, FX_ONE },
 	{ "test_numa_queue_and_engine_are_on_the_node",
 		test_numa_queue_and_engine_are_on_the_node, FX_ONE },
 	{ "test_numa_worker_queue_is_on_the_node", test_numa_worker_queue_is_on_the_node,
