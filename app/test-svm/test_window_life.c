@@ -143,6 +143,52 @@ test_window_revoke_in_use_spares_owner(void)
 	TEST_EQUAL(wk_pattern_check(own, len, seed, 0), len);
 }
 
+/* Two grantees, each served by another engine, write to the same place. */
+static void
+test_window_of_two_engines_revoked_one_by_one(void)
+{
+	struct win_op op = { .op = RTE_SVM_OP_COPY, .len = BIG };
+	struct rte_svm_bond_info info = { 0 };
+	uint64_t mem, seed, so_far, end;
+	struct win t, other;
+	struct wk_rep rep;
+	uint32_t win;
+
+	if (!win_begin(&t, "engines=2"))
+		return;
+	other = t;
+	other.a = fx_joined(t.f);
+	other.q = fx_do(other.a, WK_QUEUE, 128, 0);
+	mem = fx_worker_mem(t.b, BIG, NULL);
+	op.src = fx_worker_mem(other.a, BIG, NULL);
+	op.dst_window = win_grant(&other, t.b->bond, mem, BIG, WIN_RW);
+	flood(&other, &op);
+	win = op.dst_window;
+	op.src = fx_worker_mem(t.a, BIG, NULL);
+	op.dst_window = win_grant(&t, t.b->bond, mem, BIG, WIN_RW);
+	flood(&t, &op);
+	await_bytes_in(&t);
+	TEST_EQUAL(win_revoke(&t, op.dst_window), 0);
+	rep = flood_end(&t);
+	CU_ASSERT(rep.v[1] > 0);
+	TEST_EQUAL(rep.v[2] + rep.v[3], 0);
+	/* The other one goes on. */
+	TEST_EQUAL(rte_svm_bond_info_get(t.f->dev, t.b->bond, &info), 0);
+	so_far = info.bytes_in;
+	end = fx_now_ms() + FX_BOUND_MS;
+	while (info.bytes_in < so_far + 3ull * BIG && fx_now_ms() < end) {
+		fx_idle(t.f);
+		TEST_EQUAL(rte_svm_bond_info_get(t.f->dev, t.b->bond, &info), 0);
+	}
+	CU_ASSERT(info.bytes_in >= so_far + 3ull * BIG);
+	TEST_EQUAL(win_revoke(&other, win), 0);
+	seed = fx_do(t.b, WK_FILL, mem, BIG);
+	rep = flood_end(&other);
+	CU_ASSERT(rep.v[0] > 0 && rep.v[1] > 0);
+	TEST_EQUAL(rep.v[2] + rep.v[3], 0);
+	CU_ASSERT(fx_verify(t.b, mem, BIG, seed, 0));
+}
+
 /* A lane that does not come back is ended, and the window with it. */
 static void
 test_window_revoke_of_unanswered_ends(void)
@@ -348,6 +394,8 @@ static const struct fx_test tests[] = {
 		FX_ALL },
 	{ "test_window_revoke_in_use_spares_owner", test_window_revoke_in_use_spares_owner,
 		FX_ALL },
+	{ "test_window_of_two_engines_revoked_one_by_one",
+		test_window_of_two_engines_revoked_one_by_one, FX_ALL },
 	{ "test_window_revoke_of_unanswered_ends", test_window_revoke_of_unanswered_ends,
 		FX_LANE },
 	{ "test_window_revoke_that_cannot_end_is_busy",
