@@ -345,16 +345,22 @@ svm_window_page(struct svm_window_table *t, uint64_t grantee, uint64_t *after,
 		struct rte_svm_window_info *infos, uint32_t n)
 {
 	const struct svm_window_list *list;
-	const struct svm_window *w;
+	const struct svm_window *w, *prev;
 	uint32_t found = 0;
 
 	pthread_mutex_lock(&t->lock);
 	list = granted_of_locked(t, grantee);
 	if (list == NULL)
 		goto unlock;
-	TAILQ_FOREACH(w, list, by_grantee) {
-		if (found == n)
-			break;
+	/* Oldest first. What comes after one of the last is looked for from there. */
+	w = TAILQ_FIRST(list);
+	if (w != NULL && w->serial <= *after)
+		for (w = TAILQ_LAST(list, svm_window_list); w->serial > *after; w = prev) {
+			prev = TAILQ_PREV(w, svm_window_list, by_grantee);
+			if (prev->serial <= *after)
+				break;
+		}
+	for (; w != NULL && found != n; w = TAILQ_NEXT(w, by_grantee)) {
 		if (w->serial <= *after || w->grantee_bond != grantee || w->key == 0)
 			continue;
 		window_describe_locked(w, &infos[found++]);
