@@ -249,6 +249,27 @@ queue_end(struct fx *f)
 	return ret;
 }
 
+/* The folder of the socket is empty when the device has gone; what a failing test left is
+ * told, and goes as well. */
+static void
+folder_end(char *socket)
+{
+	struct dirent *e;
+	DIR *d;
+
+	*strrchr(socket, '/') = '\0';
+	if (rmdir(socket) == 0)
+		return;
+	expect_no_error("a socket is left behind, rmdir", -errno);
+	d = opendir(socket);
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d != NULL)
+		closedir(d);
+	rmdir(socket);
+}
+
 void
 fx_end(void)
 {
@@ -269,10 +290,8 @@ fx_end(void)
 		rte_eal_wait_lcore(f->lcore);
 		rte_service_lcore_del(f->lcore);
 	}
-	if (f->socket[0] != '\0') {
-		*strrchr(f->socket, '/') = '\0';
-		expect_no_error("a socket is left behind, rmdir", rmdir(f->socket));
-	}
+	if (f->socket[0] != '\0')
+		folder_end(f->socket);
 	for (i = 0; i < f->nb_mem; i++)
 		free(f->mem[i]);
 	memset(f, 0, sizeof(*f));

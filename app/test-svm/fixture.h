@@ -242,12 +242,24 @@ bool
 fx_verify(struct fx_worker *w, uint64_t addr, size_t len, uint64_t seed, size_t off);
 
 /**
+ * Pages of the worker's whose faults nobody answers; WK_UFFD_ANSWER does at last.
+ *
+ * @return false: not allowed here, the test is marked as skipped.
+ */
+bool
+fx_worker_unanswered(struct fx_worker *w, size_t len, uint64_t *mem);
+
+/**
  * Wait until the device waits for a page of the worker's that nobody answers
  * for (WK_UFFD), or has given up on one: an inline engine's submit comes back
  * no sooner, and on a slow machine others may be as far.
  */
 void
 fx_await_unanswered(struct fx_worker *w);
+
+/** The worker copies within itself through its queue. */
+void
+fx_check_queue(struct fx_worker *w, uint64_t queue);
 
 /** Data goes in, the worker looks; the worker's goes out, the owner looks. */
 void

@@ -202,6 +202,35 @@ fx_check_moves(struct fx *f, struct fx_worker *w)
 }
 
 void
+fx_check_queue(struct fx_worker *w, uint64_t queue)
+{
+	const size_t len = 5000;
+	const uint64_t to = fx_worker_mem(w, len, NULL);
+	uint64_t seed;
+	const uint64_t from = fx_worker_mem(w, len, &seed);
+
+	TEST_STATUS(fx_worker_op(w, queue, RTE_SVM_OP_COPY, from, to, len, 0).status,
+		RTE_SVM_ST_OK);
+	CU_ASSERT(fx_verify(w, to, len, seed, 0));
+}
+
+bool
+fx_worker_unanswered(struct fx_worker *w, size_t len, uint64_t *mem)
+{
+	const struct wk_req req = { .cmd = WK_UFFD, .a = { len } };
+	struct wk_rep rep;
+	const int64_t ret = fx_try(w, &req, &rep);
+
+	if (ret == -EPERM || ret == -ENOSYS) {
+		test_skip("userfaultfd is not allowed here");
+		return false;
+	}
+	TEST_EQUAL(ret, 0);
+	*mem = rep.v[0];
+	return ret == 0;
+}
+
+void
 fx_await_unanswered(struct fx_worker *w)
 {
 	const uint64_t end = fx_now_ms() + FX_BOUND_MS;

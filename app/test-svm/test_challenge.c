@@ -16,24 +16,6 @@
 
 #define SLOW	7	/* `user` of who is held up */
 
-static struct fake_owner *
-begin(void)
-{
-	struct fake_owner *fo = fake_owner_serving(0);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(fo);
-	return fo;
-}
-
-static int
-ready(const struct fake_owner *fo)
-{
-	const int sock = raw_ready(fo->path);
-
-	CU_ASSERT_FATAL(sock >= 0);
-	return sock;
-}
-
 static void
 say(int sock, uint16_t type, uint64_t user)
 {
@@ -56,7 +38,7 @@ enum at { AT_READY, AT_OPENING, AT_TURN, AT_ASKED, AT_PROVING, AT_BOUND, AT_END 
 static int
 bring(struct fake_owner *fo, enum at at)
 {
-	const int sock = ready(fo), held = fake_count(&fo->steps_held);
+	const int sock = server_ready(fo), held = fake_count(&fo->steps_held);
 	struct svm_nonce nonce;
 
 	fake_set(&fo->hold_as, at == AT_TURN ? -EBUSY : -EINPROGRESS);
@@ -91,8 +73,8 @@ bring(struct fake_owner *fo, enum at at)
 static void
 test_challenge_nonces_differ(void)
 {
-	struct fake_owner *fo = begin();
-	const int a = ready(fo), b = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int a = server_ready(fo), b = server_ready(fo);
 	struct svm_nonce one, two;
 
 	TEST_EQUAL(raw_challenge(a, 0, &raw_word, &one), 0);
@@ -106,8 +88,8 @@ test_challenge_nonces_differ(void)
 static void
 test_challenge_wrong_nonce_refused_and_tried_again(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 	struct svm_nonce nonce;
 	size_t i;
 
@@ -128,8 +110,8 @@ test_challenge_wrong_nonce_refused_and_tried_again(void)
 static void
 test_challenge_refused_at_the_proof_is_passed_on(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 
 	fo->prove_status = -ENOSPC;
 	TEST_EQUAL(raw_bind(sock, 0), -ENOSPC);
@@ -166,7 +148,7 @@ test_challenge_messages_out_of_order_are_refused_in_each_state(void)
 	size_t i;
 
 	for (i = 0; i != sizeof(rows) / sizeof(rows[0]); i++) {
-		struct fake_owner *fo = begin();
+		struct fake_owner *fo = server_begin();
 		const int sock = bring(fo, rows[i].at);
 		const int asked = fake_count(&fo->asked);
 
@@ -186,7 +168,7 @@ test_challenge_messages_out_of_order_are_refused_in_each_state(void)
 static void
 test_challenge_doorbell_meanwhile_is_no_request(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const int sock = bring(fo, AT_PROVING);
 	union svm_msg msg;
 
@@ -204,8 +186,8 @@ test_challenge_doorbell_meanwhile_is_no_request(void)
 static void
 test_challenge_proof_from_before_the_challenge_is_refused(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 	struct svm_nonce nonce;
 
 	TEST_EQUAL(raw_challenge(sock, 0, &raw_word, &nonce), 0);
@@ -222,8 +204,8 @@ test_challenge_proof_from_before_the_challenge_is_refused(void)
 static void
 test_challenge_proof_of_another_process_is_refused(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 	struct svm_nonce nonce;
 	union svm_msg msg;
 	pid_t child;
@@ -249,7 +231,7 @@ test_challenge_proof_with_descriptors_is_refused_and_they_are_closed(void)
 		struct cmsghdr align;
 		char room[CMSG_SPACE(sizeof(int))];
 	} ctl = { .room = { 0 } };
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const int sock = bring(fo, AT_ASKED);
 	union svm_msg msg;
 	struct iovec iov = { &msg, sizeof(msg.proof) };
@@ -285,8 +267,8 @@ test_challenge_held_bind_delays_nobody(void)
 	size_t i;
 
 	for (i = 0; i != sizeof(rows) / sizeof(rows[0]); i++) {
-		struct fake_owner *fo = begin();
-		const int slow = bring(fo, rows[i]), other = ready(fo);
+		struct fake_owner *fo = server_begin();
+		const int slow = bring(fo, rows[i]), other = server_ready(fo);
 		struct pollfd pfd = { .fd = slow, .events = POLLIN };
 
 		TEST_EQUAL(raw_bind(other, 0), 0);
@@ -306,8 +288,8 @@ test_challenge_held_bind_delays_nobody(void)
 static void
 test_challenge_never_answered_is_hung_up_on(void)
 {
-	struct fake_owner *fo = begin();
-	const int silent = bring(fo, AT_ASKED), other = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int silent = bring(fo, AT_ASKED), other = server_ready(fo);
 
 	CU_ASSERT(raw_refused(silent, -ETIMEDOUT));
 	CU_ASSERT(fake_wait_for(&fo->ended, 1));
@@ -325,7 +307,7 @@ test_challenge_hang_up_at_each_step_gives_all_back(void)
 	enum at at;
 
 	for (at = AT_READY; at != AT_END; at++) {
-		struct fake_owner *fo = begin();
+		struct fake_owner *fo = server_begin();
 		const int sock = bring(fo, at);
 		const int asked = fake_count(&fo->asked);
 
@@ -347,7 +329,7 @@ test_challenge_owner_ends_at_each_step_gives_all_back(void)
 	enum at at;
 
 	for (at = AT_READY; at != AT_END; at++) {
-		struct fake_owner *fo = begin();
+		struct fake_owner *fo = server_begin();
 		const int sock = bring(fo, at);
 
 		__atomic_store_n(&fo->busy, at == AT_PROVING ? 3 : 0, __ATOMIC_RELAXED);

@@ -51,20 +51,11 @@ begin_unanswered_for(const char *args, uint64_t *mem)
 {
 	struct fx *f = fx_begin(args);
 	struct fx_worker *w;
-	struct wk_rep rep;
-	int64_t ret;
 
 	if (f == NULL)
 		return NULL;
 	w = fx_bound(f);
-	ret = fx_try(w, &(struct wk_req){ .cmd = WK_UFFD, .a = { LEN } }, &rep);
-	if (ret == -EPERM || ret == -ENOSYS) {
-		test_skip("userfaultfd is not allowed here");
-		return NULL;
-	}
-	TEST_EQUAL(ret, 0);
-	*mem = rep.v[0];
-	return w;
+	return fx_worker_unanswered(w, LEN, mem) ? w : NULL;
 }
 
 static struct fx_worker *

@@ -43,18 +43,6 @@ owner_queues(const struct fx *f)
 }
 
 static void
-queue_works(struct fx_worker *w, uint64_t queue)
-{
-	const uint64_t to = fx_do(w, WK_ALLOC, WK_MEM_PRIVATE, LEN);
-	uint64_t seed;
-	const uint64_t from = fx_worker_mem(w, LEN, &seed);
-
-	TEST_STATUS(fx_worker_op(w, queue, RTE_SVM_OP_COPY, from, to, LEN, 0).status,
-		RTE_SVM_ST_OK);
-	CU_ASSERT(fx_verify(w, to, LEN, seed, 0));
-}
-
-static void
 test_idle_worker_queue_rests_and_goes_on(void)
 {
 	struct fx *f = fx_begin("");
@@ -68,7 +56,7 @@ test_idle_worker_queue_rests_and_goes_on(void)
 	queue = fx_do(w, WK_QUEUE, 32, 0);
 	for (i = 0; i < 5; i++) {
 		await_polled(f, owner_queues(f));
-		queue_works(w, queue);
+		fx_check_queue(w, queue);
 	}
 }
 
@@ -87,10 +75,10 @@ test_idle_many_queues_rest_and_one_goes_on(void)
 		queue[i] = fx_do(w, WK_QUEUE, 32, i & 1);
 	/* The engine has seen all of them. */
 	for (i = 0; i < 4; i++)
-		queue_works(w, queue[i]);
+		fx_check_queue(w, queue[i]);
 	for (i = 0; i < 4; i++) {
 		await_polled(f, owner_queues(f));
-		queue_works(w, queue[i]);
+		fx_check_queue(w, queue[i]);
 		CU_ASSERT(polled(f) <= owner_queues(f) + 1);
 	}
 }
@@ -144,7 +132,7 @@ test_idle_device_stopped_at_rest_starts_again(void)
 	await_polled(f, owner_queues(f));
 	TEST_EQUAL(rte_svm_stop(f->dev), 0);
 	TEST_EQUAL(rte_svm_start(f->dev), 0);
-	queue_works(w, queue);
+	fx_check_queue(w, queue);
 }
 
 /* ---- the engine's thread ---- */
@@ -227,7 +215,7 @@ test_idle_sleeping_engine_takes_no_cpu_time(void)
 	CU_ASSERT_FATAL(task[0] != '\0');
 	expect_quiet(task);
 	/* The worker's doorbell wakes it, and afterwards it is as quiet as before. */
-	queue_works(w, queue);
+	fx_check_queue(w, queue);
 	expect_quiet(task);
 	/* So does the owner's submit. */
 	TEST_STATUS(fx_copy(f, RTE_SVM_OWNER, (uintptr_t)own, w->bond, mem, LEN).status,

@@ -13,25 +13,6 @@
 #include "suites.h"
 #include "test_server.h"
 
-/* Of every test: a server with a device that only counts. */
-static struct fake_owner *
-begin(void)
-{
-	struct fake_owner *fo = fake_owner_serving(0);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(fo);
-	return fo;
-}
-
-static int
-ready(const struct fake_owner *fo)
-{
-	const int sock = raw_ready(fo->path);
-
-	CU_ASSERT_FATAL(sock >= 0);
-	return sock;
-}
-
 static int
 connected(const struct fake_owner *fo)
 {
@@ -46,7 +27,7 @@ connected(const struct fake_owner *fo)
 static void
 test_server_hello_is_answered_with_limits(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const int sock = connected(fo);
 	union svm_msg msg;
 
@@ -79,7 +60,7 @@ test_server_hello_without_common_version_is_refused(void)
 		{ 2, 9, -EPROTONOSUPPORT }, { 0, 0, -EPROTONOSUPPORT },
 		{ UINT16_MAX, UINT16_MAX, -EPROTONOSUPPORT }, { 2, 1, -EINVAL },
 	};
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	size_t i;
 
 	for (i = 0; i != sizeof(rows) / sizeof(rows[0]); i++) {
@@ -172,9 +153,9 @@ spoil_message(enum spoil spoil, uint8_t *bytes, size_t room)
 static void
 spoiled_is_refused(enum spoil spoil, int status)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	uint8_t bytes[4096];
-	const int sock = ready(fo);
+	const int sock = server_ready(fo);
 	const size_t len = spoil_message(spoil, bytes, sizeof(bytes));
 
 	CU_ASSERT_EQUAL(raw_send(sock, bytes, len), 0);
@@ -240,7 +221,7 @@ test_server_anything_before_hello_is_refused(void)
 	static const uint16_t types[] = {
 		SVM_MSG_UNBIND, SVM_MSG_QUEUE_DESTROY, SVM_MSG_DOORBELL, SVM_MSG_BIND,
 	};
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	size_t i;
 
 	for (i = 0; i != sizeof(types) / sizeof(types[0]); i++) {
@@ -265,12 +246,12 @@ test_server_surplus_descriptors_are_refused_and_closed(void)
 		char room[CMSG_SPACE(100 * sizeof(int))];
 	} ctl;
 	static const int nb_fds[] = { 1, 4, 5, 100 };
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	size_t i;
 	int k;
 
 	for (i = 0; i != sizeof(nb_fds) / sizeof(nb_fds[0]); i++) {
-		const int n = nb_fds[i], sock = ready(fo);
+		const int n = nb_fds[i], sock = server_ready(fo);
 		struct msghdr mh = { .msg_iovlen = 1, .msg_control = &ctl };
 		struct cmsghdr *c;
 		struct iovec iov;
@@ -307,8 +288,8 @@ test_server_surplus_descriptors_are_refused_and_closed(void)
 static void
 test_server_message_of_another_process_is_refused(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 	union svm_msg msg;
 	pid_t child;
 
@@ -328,8 +309,8 @@ test_server_message_of_another_process_is_refused(void)
 static void
 test_server_bind_passes_the_senders_pid(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 
 	CU_ASSERT_EQUAL(raw_bind(sock, UINT64_C(0x1234567890abcdef)), 0);
 	CU_ASSERT_EQUAL(fo->pid, getpid());
@@ -348,8 +329,8 @@ test_server_bind_passes_the_senders_pid(void)
 static void
 test_server_bind_refused_by_device_is_passed_on(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 
 	fo->bind_status = -EPERM;
 	CU_ASSERT_EQUAL(raw_bind(sock, 0), -EPERM);
@@ -365,8 +346,8 @@ test_server_bind_refused_by_device_is_passed_on(void)
 static void
 test_server_queue_bad_request_is_refused(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 
 	CU_ASSERT_EQUAL(raw_queue(sock, 64, 0), -ENOENT);
 	CU_ASSERT_EQUAL_FATAL(raw_bind(sock, 0), 0);
@@ -388,8 +369,8 @@ test_server_queue_bad_request_is_refused(void)
 static void
 test_server_queues_over_the_limit_are_refused(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 	int i;
 
 	CU_ASSERT_EQUAL_FATAL(raw_bind(sock, 0), 0);
@@ -407,8 +388,8 @@ test_server_queues_over_the_limit_are_refused(void)
 static void
 test_server_doorbell_reaches_the_device(void)
 {
-	struct fake_owner *fo = begin();
-	const int sock = ready(fo);
+	struct fake_owner *fo = server_begin();
+	const int sock = server_ready(fo);
 	union svm_msg msg;
 
 	svm_msg_init(&msg, SVM_MSG_DOORBELL, 1, 0);

@@ -7,6 +7,8 @@
 
 #include <CUnit/CUnit.h>
 
+#include "fake_owner.h"
+
 struct test_server_row {
 	const char *name;
 	void (*run)(void);
@@ -39,5 +41,35 @@ test_policy_add(CU_pSuite suite);
 /** Add what is about watches. @return 0, -1. */
 int
 test_server_watch_add(CU_pSuite suite);
+
+/** Of every test: a server with a device that only counts. */
+static inline struct fake_owner *
+server_begin(void)
+{
+	struct fake_owner *fo = fake_owner_serving(0);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fo);
+	return fo;
+}
+
+/** ... whose server is not there yet. */
+static inline struct fake_owner *
+server_begin_unserved(void)
+{
+	struct fake_owner *fo = fake_owner_create();
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fo);
+	return fo;
+}
+
+/** A connection that has said HELLO. */
+static inline int
+server_ready(const struct fake_owner *fo)
+{
+	const int sock = raw_ready(fo->path);
+
+	CU_ASSERT_FATAL(sock >= 0);
+	return sock;
+}
 
 #endif /* TEST_SERVER_H */

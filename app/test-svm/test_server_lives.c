@@ -20,24 +20,6 @@
 #include "svm_worker.h"
 #include "test_server.h"
 
-static struct fake_owner *
-begin(void)
-{
-	struct fake_owner *fo = fake_owner_serving(0);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(fo);
-	return fo;
-}
-
-static struct fake_owner *
-begin_unserved(void)
-{
-	struct fake_owner *fo = fake_owner_create();
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(fo);
-	return fo;
-}
-
 /* ---- the socket ---- */
 
 static void
@@ -47,7 +29,7 @@ test_server_socket_mode_is_0600_whatever_the_umask(void)
 	size_t i;
 
 	for (i = 0; i != sizeof(masks) / sizeof(masks[0]); i++) {
-		struct fake_owner *fo = begin_unserved();
+		struct fake_owner *fo = server_begin_unserved();
 		const mode_t before = umask(masks[i]);
 		struct stat st;
 
@@ -63,7 +45,7 @@ test_server_socket_mode_is_0600_whatever_the_umask(void)
 static void
 test_server_second_owner_is_refused(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	struct svm_sock_listener l;
 	pid_t child;
 	int status = 0, sock;
@@ -88,7 +70,7 @@ test_server_socket_of_a_living_stranger_is_left_alone(void)
 	size_t i;
 
 	for (i = 0; i != sizeof(types) / sizeof(types[0]); i++) {
-		struct fake_owner *fo = begin_unserved();
+		struct fake_owner *fo = server_begin_unserved();
 		const int sock = socket(AF_UNIX, types[i] | SOCK_CLOEXEC, 0);
 		struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
@@ -105,7 +87,7 @@ test_server_socket_of_a_living_stranger_is_left_alone(void)
 static void
 test_server_file_that_is_no_socket_is_left_alone(void)
 {
-	struct fake_owner *fo = begin_unserved();
+	struct fake_owner *fo = server_begin_unserved();
 	const int fd = open(fo->path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
 
 	CU_ASSERT(fd >= 0);
@@ -135,7 +117,7 @@ dead_owner(const struct fake_owner *fo)
 static void
 test_server_dead_owners_socket_is_replaced(void)
 {
-	struct fake_owner *fo = begin_unserved();
+	struct fake_owner *fo = server_begin_unserved();
 	int sock;
 
 	dead_owner(fo);
@@ -153,7 +135,7 @@ test_server_of_many_starters_one_gets_the_socket(void)
 	int round;
 
 	for (round = 0; round != ROUNDS; round++) {
-		struct fake_owner *fo = begin_unserved();
+		struct fake_owner *fo = server_begin_unserved();
 		int go[2], out[2], i, won = 0, refused = 0;
 		pid_t child[STARTERS];
 
@@ -203,7 +185,7 @@ test_server_of_many_starters_one_gets_the_socket(void)
 static void
 test_server_end_leaves_nothing_behind(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 
 	fake_owner_stop(fo);
 	CU_ASSERT_EQUAL(rmdir(fo->dir), 0);
@@ -213,7 +195,7 @@ test_server_end_leaves_nothing_behind(void)
 static void
 test_server_end_leaves_a_socket_of_others(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	struct stat st;
 
 	CU_ASSERT_EQUAL(unlink(fo->path), 0);
@@ -248,7 +230,7 @@ worker_process(const struct fake_owner *fo)
 static void
 test_server_killed_worker_gives_all_back(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const pid_t child = worker_process(fo);
 
 	CU_ASSERT_TRUE(fake_wait_for(&fo->created, 2));
@@ -266,7 +248,7 @@ test_server_killed_worker_gives_all_back(void)
 static void
 test_server_worker_that_takes_no_memory_gets_no_more(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const int sock = raw_ready(fo->path);
 	struct pollfd end = { .fd = sock };
 	union svm_msg msg;
@@ -292,7 +274,7 @@ test_server_worker_that_takes_no_memory_gets_no_more(void)
 static void
 test_server_busy_device_is_asked_again(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const pid_t child = worker_process(fo);
 
 	CU_ASSERT_TRUE(fake_wait_for(&fo->created, 2));
@@ -310,7 +292,7 @@ test_server_busy_device_is_asked_again(void)
 static void
 test_server_end_gives_all_back(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const pid_t child = worker_process(fo);
 
 	CU_ASSERT_TRUE(fake_wait_for(&fo->created, 2));
@@ -348,7 +330,7 @@ test_server_end_says_that_not_all_was_given_back(void)
 static void
 test_server_worker_that_never_reads_is_hung_up_on(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const int deaf = raw_ready(fo->path), other = raw_ready(fo->path);
 	union svm_msg msg;
 	int i, rc = 0;
@@ -373,7 +355,7 @@ test_server_worker_that_never_reads_is_hung_up_on(void)
 static void
 test_server_worker_that_floods_does_not_starve_another(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const int sock = raw_ready(fo->path);
 	const pid_t child = fork();
 	int i;
@@ -404,7 +386,7 @@ test_server_worker_that_floods_does_not_starve_another(void)
 static void
 test_server_connection_that_says_nothing_is_hung_up_on(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	const int silent = raw_connect(fo->path), other = raw_ready(fo->path);
 
 	CU_ASSERT_FATAL(silent >= 0 && other >= 0);
@@ -419,7 +401,7 @@ test_server_connection_that_says_nothing_is_hung_up_on(void)
 static void
 test_server_workers_over_the_limit_are_refused(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	struct svm_worker *w;
 	union svm_msg msg;
 	int sock[4], i, extra;

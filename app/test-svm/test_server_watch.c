@@ -11,24 +11,6 @@
 #include "fake_owner.h"
 #include "test_server.h"
 
-static struct fake_owner *
-begin(void)
-{
-	struct fake_owner *fo = fake_owner_serving(0);
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(fo);
-	return fo;
-}
-
-static struct fake_owner *
-begin_unserved(void)
-{
-	struct fake_owner *fo = fake_owner_create();
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(fo);
-	return fo;
-}
-
 /* A process that ends when the pipe does. */
 static pid_t
 waiting_process(int *pipe_end, int *pidfd)
@@ -69,7 +51,7 @@ loop_turns(struct fake_owner *fo)
 static void
 test_server_watch_reports_the_end_once(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	int end, pidfd;
 	const pid_t child = waiting_process(&end, &pidfd);
 
@@ -93,7 +75,7 @@ test_server_watch_reports_the_end_once(void)
 static void
 test_server_unwatched_end_is_not_reported(void)
 {
-	struct fake_owner *fo = begin();
+	struct fake_owner *fo = server_begin();
 	int end, pidfd;
 	const pid_t child = waiting_process(&end, &pidfd);
 
@@ -116,7 +98,7 @@ test_server_unwatched_end_is_not_reported(void)
 static void
 test_server_without_a_path_watches_all_the_same(void)
 {
-	struct fake_owner *fo = begin_unserved();
+	struct fake_owner *fo = server_begin_unserved();
 	int end, pidfd;
 	const pid_t child = waiting_process(&end, &pidfd);
 

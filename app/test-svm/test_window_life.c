@@ -198,17 +198,11 @@ test_window_revoke_of_unanswered_ends(void)
 	struct wk_rep rep;
 	struct win t;
 	uint32_t win;
-	int64_t ret;
 
 	if (!win_begin(&t, "timeout_us=100000"))
 		return;
-	ret = fx_try(t.b, &(struct wk_req){ .cmd = WK_UFFD, .a = { 8192 } }, &rep);
-	if (ret == -EPERM || ret == -ENOSYS) {
-		test_skip("userfaultfd is not allowed here");
+	if (!fx_worker_unanswered(t.b, 8192, &mem))
 		return;
-	}
-	TEST_EQUAL(ret, 0);
-	mem = rep.v[0];
 	win = win_grant(&t, t.b->bond, mem, 8192, WIN_RW);
 	op.src = t.a_mem;
 	op.dst_window = win;
@@ -231,17 +225,11 @@ test_window_revoke_that_cannot_end_is_busy(void)
 	struct win t;
 	uint64_t mem;
 	uint32_t win;
-	int64_t ret;
 
 	if (!win_begin(&t, "timeout_us=1000"))
 		return;
-	ret = fx_try(t.b, &(struct wk_req){ .cmd = WK_UFFD, .a = { 4096 } }, &rep);
-	if (ret == -EPERM || ret == -ENOSYS) {
-		test_skip("userfaultfd is not allowed here");
+	if (!fx_worker_unanswered(t.b, 4096, &mem))
 		return;
-	}
-	TEST_EQUAL(ret, 0);
-	mem = rep.v[0];
 	win = win_grant(&t, t.b->bond, mem, 4096, WIN_RW);
 	op.src = t.a_mem;
 	op.dst_window = win;
