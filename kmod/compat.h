@@ -9,6 +9,8 @@
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/pid.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/version.h>
 #include <linux/vfio.h>
 
@@ -58,6 +60,61 @@ static inline struct pid *compat_pidfd_pid(const struct file *file)
 	.unbind_iommufd = vfio_iommufd_emulated_unbind,			\
 	.attach_ioas = vfio_iommufd_emulated_attach_ioas,		\
 	.detach_ioas = vfio_iommufd_emulated_detach_ioas,
+#endif
+
+/*
+ * From 6.19 on the VFIO core answers VFIO_DEVICE_GET_REGION_INFO, and asks the driver for its part;
+ * until then the driver gets the call.
+ */
+typedef int (*compat_region_info_t)(struct vfio_device *vdev, struct vfio_region_info *info,
+				    struct vfio_info_cap *caps);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+#define COMPAT_VFIO_REGION_INFO(fn)
+
+static inline long compat_region_info_reply(struct vfio_region_info *info,
+					    struct vfio_info_cap *caps,
+					    struct vfio_region_info __user *uarg)
+{
+	if (caps->size) {
+		info->flags |= VFIO_REGION_INFO_FLAG_CAPS;
+		info->cap_offset = 0;
+		if (info->argsz < sizeof(*info) + caps->size) {
+			info->argsz = sizeof(*info) + caps->size;
+		} else {
+			vfio_info_cap_shift(caps, sizeof(*info));
+			if (copy_to_user(uarg + 1, caps->buf, caps->size))
+				return -EFAULT;
+			info->cap_offset = sizeof(*info);
+		}
+	}
+	return copy_to_user(uarg, info, sizeof(*info)) ? -EFAULT : 0;
+}
+
+static inline long compat_ioctl_region_info(struct vfio_device *vdev, void __user *uarg,
+					    compat_region_info_t fn)
+{
+	struct vfio_info_cap caps = { };
+	struct vfio_region_info info;
+	long err;
+
+	if (copy_from_user(&info, uarg, sizeof(info)))
+		return -EFAULT;
+	if (info.argsz < sizeof(info))
+		return -EINVAL;
+	err = fn(vdev, &info, &caps);
+	if (!err)
+		err = compat_region_info_reply(&info, &caps, uarg);
+	kfree(caps.buf);
+	return err;
+}
+#else
+#define COMPAT_VFIO_REGION_INFO(fn)	.get_region_info_caps = fn,
+
+static inline long compat_ioctl_region_info(struct vfio_device *vdev, void __user *uarg,
+					    compat_region_info_t fn)
+{
+	return -ENOTTY;
+}
 #endif
 
 /* Up to 6.1 the driver frees its device, from then on the VFIO core does. */

@@ -179,36 +179,20 @@ static int region_describe(struct sw_dev *dev, struct vfio_region_info *info, u3
 	return 0;
 }
 
-static int ioctl_region_info(struct sw_dev *dev, struct vfio_region_info __user *uarg)
+static int sw_region_info(struct vfio_device *vdev, struct vfio_region_info *info,
+			  struct vfio_info_cap *caps)
 {
-	size_t min = offsetofend(struct vfio_region_info, offset);
-	struct {
-		struct vfio_region_info info;
-		struct vfio_region_info_cap_type cap;
-	} reply = { };
-	size_t len = min;
-	u32 argsz;
+	struct vfio_region_info_cap_type cap = {
+		.header.id = VFIO_REGION_INFO_CAP_TYPE,
+		.header.version = 1,
+		.type = VFIO_SVM_REGION_TYPE,
+	};
 	int err;
 
-	if (copy_from_user(&reply.info, uarg, min))
-		return -EFAULT;
-	argsz = reply.info.argsz;
-	if (argsz < min)
-		return -EINVAL;
-	err = region_describe(dev, &reply.info, &reply.cap.subtype);
+	err = region_describe(sw_dev_of(vdev), info, &cap.subtype);
 	if (err)
 		return err;
-	reply.cap.header.id = VFIO_REGION_INFO_CAP_TYPE;
-	reply.cap.header.version = 1;
-	reply.cap.type = VFIO_SVM_REGION_TYPE;
-	reply.info.flags |= VFIO_REGION_INFO_FLAG_CAPS;
-	reply.info.cap_offset = 0;
-	if (argsz >= sizeof(reply)) {
-		reply.info.cap_offset = offsetof(typeof(reply), cap);
-		len = sizeof(reply);
-	}
-	reply.info.argsz = sizeof(reply);
-	return copy_to_user(uarg, &reply, len) ? -EFAULT : 0;
+	return vfio_info_add_capability(caps, &cap.header, sizeof(cap));
 }
 
 static int ioctl_irq_info(struct vfio_irq_info __user *uarg)
@@ -344,7 +328,7 @@ static long sw_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long a
 	case VFIO_DEVICE_GET_INFO:
 		return ioctl_info(dev, uarg);
 	case VFIO_DEVICE_GET_REGION_INFO:
-		return ioctl_region_info(dev, uarg);
+		return compat_ioctl_region_info(vdev, uarg, sw_region_info);
 	case VFIO_DEVICE_GET_IRQ_INFO:
 		return ioctl_irq_info(uarg);
 	case VFIO_DEVICE_SET_IRQS:
@@ -442,6 +426,7 @@ const struct vfio_device_ops sw_vfio_ops = {
 	.init = sw_init,
 	.release = sw_release,
 	COMPAT_VFIO_EMULATED_OPS
+	COMPAT_VFIO_REGION_INFO(sw_region_info)
 	.open_device = sw_open,
 	.close_device = sw_close,
 	.ioctl = sw_ioctl,
