@@ -31,7 +31,6 @@ void moving_open(struct moving *m, unsigned int nb)
 	m->sh->at[1] = free_place();
 	worker_start(&m->w);
 	device_open(&m->dev, 0);
-	device_patience(PATIENT_MS);
 	m->bind = worker_bind(&m->dev, &m->w);
 	queue_open(&m->q, &m->dev, 0, 32, 0);
 }

@@ -6,7 +6,6 @@ void scene_open(struct scene *s, uint32_t flags, uint32_t timeout_us)
 	s->fill = shared_alloc(sizeof(*s->fill));
 	worker_start(&s->w);
 	device_open(&s->dev, 0);
-	device_patience(PATIENT_MS);
 	s->bind = worker_bind(&s->dev, &s->w);
 	s->at = worker_map(&s->w, 64 * PAGE);
 	*s->fill = (struct fill){ s->at, PAGE, 0 };

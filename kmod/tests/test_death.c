@@ -45,7 +45,6 @@ static void scene_open(struct scene *s)
 	s->sh = shared_alloc(sizeof(*s->sh));
 	bytes_lay(s->sh->ref, LEN, 0);
 	device_open(&s->dev, 0);
-	device_patience(PATIENT_MS);
 	queue_open(&s->q, &s->dev, 0, IN_FLIGHT, 0);
 	CHECK_EQ(bind_type(&s->dev, VFIO_SVM_BIND_SELF, 0, RIGHTS, &s->self), 0);
 }

@@ -156,6 +156,7 @@ static void unanswered_memory_times_out(void)
 	struct scene s;
 
 	scene_open(&s);
+	device_patience(1000);
 	at = map_unanswered(&s.w);
 	desc = desc_fill(s.bind.pasid, at + 4000, 200, 1);
 	cpl = queue_run(&s.q, &desc);
@@ -182,6 +183,7 @@ static void neighbours_of_unanswered_memory_run(void)
 	int i;
 
 	scene_open(&s);
+	device_patience(3000);
 	worker_start(&other);
 	bind = worker_bind(&s.dev, &other);
 	queue_open(&q, &s.dev, 1, 32, 0);

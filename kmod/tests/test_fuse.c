@@ -94,6 +94,7 @@ static void hanging_server_times_out(unsigned int flags)
 	struct scene s;
 
 	scene_open(&s, flags);
+	device_patience(1000);
 	fuse_hold(&s.fuse);
 	desc = from_file(&s, 0, 4096);
 	queue_send(&s.q, &desc);

@@ -39,6 +39,7 @@ static void scene_open(struct scene *s, unsigned int nb)
 		CHECK(s->file[i] != -1ul);
 	}
 	device_open(&s->dev, 0);
+	device_patience(1000);
 	for (i = 0; i < nb; i++)
 		s->bind[i] = worker_bind(&s->dev, &s->w[i]);
 	queue_open(&s->q, &s->dev, 0, 64, 0);

@@ -51,7 +51,6 @@ static long do_own(long arg)
 	struct queue q;
 
 	device_open(&dev, o->instance);
-	device_patience(PATIENT_MS);
 	queue_open(&q, &dev, 0, 32, 0);
 	while (!o->nb || o->done < o->nb)
 		own_once(&dev, &q, o);

@@ -128,7 +128,6 @@ static void unbind_meets_the_exit(void)
 	struct queue q;
 
 	device_open(&dev, 0);
-	device_patience(PATIENT_MS);
 	queue_open(&q, &dev, 0, 32, 0);
 	for (i = 0; i < n; i++) {
 		worker_start(&w);
@@ -226,7 +225,6 @@ static void recycled_pasid_never_reaches_the_next(void)
 	worker_start(&b);
 	worker_start(&c);
 	device_open(&dev, 0);
-	device_patience(PATIENT_MS);
 	queue_open(&q, &dev, 0, RACE_DEPTH, 0);
 	busy = worker_bind(&dev, &c);
 	slow = desc_fill(busy.pasid, worker_call(&c, do_grow, 1 << 20), 1 << 20, 1);
