@@ -6,17 +6,28 @@
 # it has failed.
 boot_guest()
 {
-	local limit=1800 append
-	append="console=ttyS0 panic_on_warn=1 oops=panic panic=-1 hung_task_panic=0 quiet"
+	local limit=1800 append machine
+	case $arch in
+	x86)
+		# While the kernel looks its CPU over it forgets for a moment that it has five levels
+		# of page tables; an interrupt just then, and KASAN takes the direct map for wild memory.
+		machine="qemu-system-x86_64 -cpu max,la57=off"
+		append="console=ttyS0"
+		;;
+	arm64)
+		machine="qemu-system-aarch64 -M virt,iommu=smmuv3,gic-version=3 -cpu max,pauth-impdef=on"
+		append="console=ttyAMA0"
+		;;
+	esac
+	append="$append panic_on_warn=1 oops=panic panic=-1 hung_task_panic=0 quiet"
 	[ -z "$debug" ] || limit=3600 append="$append rig_rounds=10"
-	# While the kernel looks its CPU over it forgets for a moment that it has five levels of page
-	# tables; an interrupt just then, and KASAN takes the direct map for wild memory.
 	# Two nodes, so that pages can migrate.
-	timeout -k 10 "$limit" nice qemu-system-x86_64 -accel tcg,thread=multi \
-		-cpu max,la57=off -smp 2 -m 2048 -object memory-backend-ram,id=ram0,size=1G \
-		-object memory-backend-ram,id=ram1,size=1G -numa node,memdev=ram0,cpus=0-1 \
-		-numa node,memdev=ram1 -nodefaults -no-user-config -display none \
-		-monitor none -no-reboot -serial stdio -kernel "$vmlinuz" -initrd "$work/initramfs.gz" \
+	# shellcheck disable=SC2086 # a command and its words
+	timeout -k 10 "$limit" nice $machine -accel tcg,thread=multi -smp 2 -m 2048 \
+		-object memory-backend-ram,id=ram0,size=1G -object memory-backend-ram,id=ram1,size=1G \
+		-numa node,memdev=ram0,cpus=0-1 -numa node,memdev=ram1 -nodefaults \
+		-no-user-config -display none -monitor none -no-reboot -serial stdio \
+		-kernel "$vmlinuz" -initrd "$work/initramfs.gz" \
 		-append "$append rig_tests=${VM_TESTS-} rig_debug=$debug ${VM_APPEND-}" \
 		</dev/null 2>&1 | sed -u 's/\r//g' | tee "$work/serial.log" |
 		grep --line-buffered -aE '^(ok|FAIL|note) '

@@ -13,8 +13,10 @@
 /* A test that waits for ever must end some time. No verdict depends on how long it took. */
 #define TEST_TIMEOUT	300
 
-#ifdef __i386__
+#if defined(__i386__)
 #define ABI	"i386_"
+#elif defined(__arm__)
+#define ABI	"arm_"
 #else
 #define ABI	""
 #endif
