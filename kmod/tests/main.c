@@ -26,6 +26,7 @@ static const struct suite *const suites[] = {
 	&fault_suite, &request_suite, &stall_suite, &fuse_suite, &left_suite, &count_suite,
 	&churn_suite, &death_suite, &pages_suite, &race_suite, &owner_suite,
 	&hostile_suite, &map_suite, &fuzz_suite, &handle_suite,
+	&fail_suite, &fail_thread_suite,
 };
 
 void test_fail(const char *file, int line, const char *what, long long seen, long long wanted)
@@ -89,11 +90,18 @@ int main(int argc, char **argv)
 {
 	unsigned int s, t, ran = 0, failed = 0;
 	char name[256], why[512];
+	const char *lacks;
 
 	if (argc == 4 && !strcmp(argv[1], "--watch"))
 		return exec_watch(argv + 2);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (s = 0; s < sizeof(suites) / sizeof(suites[0]); s++) {
+		lacks = suites[s]->lacks ? suites[s]->lacks() : NULL;
+		if (lacks) {
+			if (argc == 1)
+				printf("note no suite " ABI "%s: %s\n", suites[s]->name, lacks);
+			continue;
+		}
 		for (t = 0; t < suites[s]->nb; t++) {
 			snprintf(name, sizeof(name), ABI "%s.%s", suites[s]->name,
 				 suites[s]->tests[t].name);

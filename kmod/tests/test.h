@@ -19,17 +19,20 @@ struct suite {
 	const char *name;
 	const struct test *tests;
 	unsigned int nb;
+	/* NULL, or what this kernel lacks for the suite to run. */
+	const char *(*lacks)(void);
 };
 
 #define SUITE(name)								\
 	const struct suite name##_suite = {					\
-		#name, name##_tests, sizeof(name##_tests) / sizeof(name##_tests[0]) \
+		#name, name##_tests, sizeof(name##_tests) / sizeof(name##_tests[0]), NULL \
 	}
 
 extern const struct suite perm_suite, bind_suite, seed_suite, consent_suite, life_suite, event_suite,
 	dma_suite, fault_suite, request_suite, stall_suite, fuse_suite, left_suite, count_suite;
 extern const struct suite churn_suite, death_suite, pages_suite, race_suite,
-	owner_suite, hostile_suite, map_suite, fuzz_suite, handle_suite;
+	owner_suite, hostile_suite, map_suite, fuzz_suite, handle_suite, fail_suite,
+	fail_thread_suite;
 
 void test_fail(const char *file, int line, const char *what, long long seen, long long wanted)
 	__attribute__((noreturn));
