@@ -22,7 +22,7 @@
 #define FAILCALL_H
 
 /* Stubs in failcall_ARCH.S, and the bytes of one. */
-#define FC_STUBS	192
+#define FC_STUBS	256
 #define FC_STUB_SIZE	16
 
 #ifndef __ASSEMBLER__

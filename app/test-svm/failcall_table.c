@@ -106,7 +106,8 @@ count_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
 	void *p = mmap(addr, len, prot, flags, fd, off);
 
-	if (p != MAP_FAILED)
+	/* With MAP_FIXED it takes the place of what is mapped there, and was counted. */
+	if (p != MAP_FAILED && (flags & MAP_FIXED) == 0)
 		held_add(&held.mapped, (int64_t)len);
 	return p;
 }
@@ -193,7 +194,10 @@ static const struct fc_row rows[] = {
 	{ "openat64", FC_MINUS_ONE, { EMFILE, ENFILE, ENOMEM }, NULL, NULL },
 	{ "poll", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
 	{ "ppoll", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
+	{ "preadv64v2", FC_MINUS_ONE, { EAGAIN, EOPNOTSUPP }, NULL, NULL },
 	{ "read", FC_MINUS_ONE, { EINTR }, NULL, NULL },
+	{ "readlink", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
+	{ "readv", FC_MINUS_ONE, { EAGAIN }, NULL, NULL },
 	{ "write", FC_MINUS_ONE, { EINTR }, NULL, NULL },
 	{ "syscall", FC_MINUS_ONE, { EMFILE, ENFILE, ENOMEM }, NULL, syscall_opens },
 	{ "close", FC_NEVER, { 0 }, NULL, NULL },
@@ -202,6 +206,7 @@ static const struct fc_row rows[] = {
 	{ "chmod", FC_MINUS_ONE, { EPERM }, NULL, NULL },
 	{ "fchmod", FC_MINUS_ONE, { EPERM }, NULL, NULL },
 	{ "fstat64", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
+	{ "fstatfs64", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
 	{ "fstatat64", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
 	{ "lstat64", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
 	{ "stat64", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
@@ -248,6 +253,8 @@ static const struct fc_row rows[] = {
 	{ "numa_node_to_cpus", FC_MINUS_ONE, { ENOENT }, NULL, NULL },
 	{ "mbind", FC_MINUS_ONE, { ENOSYS, ENOMEM }, NULL, NULL },
 	{ "pthread_attr_destroy", FC_NEVER, { 0 }, NULL, NULL },
+	{ "pthread_attr_setstacksize", FC_NEVER, { 0 }, NULL, NULL },
+	{ "pthread_cancel", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_clockjoin_np", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_detach", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_getaffinity_np", FC_NEVER, { 0 }, NULL, NULL },
@@ -258,6 +265,7 @@ static const struct fc_row rows[] = {
 	{ "pthread_mutex_unlock", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_once", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_self", FC_NEVER, { 0 }, NULL, NULL },
+	{ "pthread_setcancelstate", FC_NEVER, { 0 }, NULL, NULL },
 	{ "pthread_sigmask", FC_NEVER, { 0 }, NULL, NULL },
 	{ "raise", FC_NEVER, { 0 }, NULL, NULL },
 	{ "__sched_cpucount", FC_NEVER, { 0 }, NULL, NULL },

@@ -31,6 +31,7 @@ static const struct row {
 	enum rte_svm_engine engine;
 	enum rte_svm_cma cma;
 	const char *args;
+	bool alias;
 } rows[] = {
 	{ FX_THREAD_LANE, "thread,lane", RTE_SVM_ENGINE_THREAD, RTE_SVM_CMA_LANE,
 		"engine=thread,cma=lane" },
@@ -42,6 +43,10 @@ static const struct row {
 		"engine=inline,cma=inline" },
 	{ FX_SERVICE_LANE, "service,lane", RTE_SVM_ENGINE_SERVICE, RTE_SVM_CMA_LANE,
 		"engine=service,cma=lane" },
+	{ FX_THREAD_ALIAS, "thread,alias", RTE_SVM_ENGINE_THREAD, RTE_SVM_CMA_LANE,
+		"engine=thread,cma=lane", true },
+	{ FX_INLINE_ALIAS, "inline,alias", RTE_SVM_ENGINE_INLINE, RTE_SVM_CMA_LANE,
+		"engine=inline,cma=lane", true },
 };
 
 #define ROWS	(sizeof(rows) / sizeof(rows[0]))
@@ -172,6 +177,7 @@ fx_begin_bare(const char *args)
 	memset(f, 0, sizeof(*f));
 	f->engine = row->engine;
 	f->cma = row->cma;
+	f->alias = row->alias;
 	snprintf(f->name, sizeof(f->name), "svm_t%u", nb_made++);
 	snprintf(f->socket, sizeof(f->socket), "/tmp/svm-test-XXXXXX");
 	if (mkdtemp(f->socket) == NULL)
@@ -338,6 +344,8 @@ fx_run(struct fx *f, const struct rte_svm_op *ops, uint32_t n,
 	const uint64_t end = fx_now_ms() + FX_BOUND_MS;
 	uint32_t sent = 0, got = 0;
 
+	if (f->alias)
+		fx_alias_warm(f);
 	while (got < n) {
 		int ret = 0;
 

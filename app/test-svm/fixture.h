@@ -41,7 +41,13 @@
 #define FX_INLINE_CMA		0x08u
 #define FX_SERVICE_LANE		0x10u
 #define FX_LANE	(FX_THREAD_LANE | FX_INLINE_LANE | FX_SERVICE_LANE)
-#define FX_ALL	(FX_LANE | FX_THREAD_CMA | FX_INLINE_CMA)
+/* The worker's memory is a file's, mapped in the owner as well. */
+#define FX_THREAD_ALIAS		0x20u
+#define FX_INLINE_ALIAS		0x40u
+#define FX_ALIAS	(FX_THREAD_ALIAS | FX_INLINE_ALIAS)
+#define FX_ALL	(FX_ALIAS | FX_LANE | FX_THREAD_CMA | FX_INLINE_CMA)
+/* What alias does not see (doc/tiers.md), or what counts calls of CMA. */
+#define FX_NOT_ALIAS	(FX_ALL & ~FX_ALIAS)
 /* Engines that run by themselves. */
 #define FX_APART	(FX_THREAD_LANE | FX_THREAD_CMA | FX_SERVICE_LANE)
 /* Where the engine makes no difference. */
@@ -69,6 +75,7 @@ struct fx_worker {
 	pid_t pid;		/* 0: never started, or reaped */
 	int fd;
 	uint64_t bond;
+	bool events;		/* the owner has its userfaultfd */
 };
 
 struct fx {
@@ -76,6 +83,7 @@ struct fx {
 	char socket[96];
 	char devargs[512];
 	bool made, started, service_lcore;
+	bool alias;		/* the row's */
 	unsigned int lcore;
 	uint16_t dev;
 	enum rte_svm_engine engine;
@@ -180,6 +188,25 @@ uint64_t
 fx_peek_at(const void *at, size_t len);
 
 #define fx_peek(field)	fx_peek_at(&(field), sizeof(field))
+
+/* ---- fixture_alias.c ---- */
+
+/**
+ * Memory of the worker's that the owner has mapped as well, and the worker's events
+ * with it.
+ *
+ * @param rep  Out: address, descriptor in the worker.
+ */
+int64_t
+fx_alias_alloc(struct fx_worker *w, size_t len, struct wk_rep *rep);
+
+/** Map a part of a worker's file: as svm_dev_mem_map(). */
+int
+fx_alias_map(struct fx_worker *w, uint64_t addr, size_t len, int fd, uint64_t off);
+
+/** See to it that the next operation finds what is mapped: somebody has just looked. */
+void
+fx_alias_warm(struct fx *f);
 
 /* ---- workers ---- */
 

@@ -52,6 +52,7 @@ fx_worker(struct fx *f)
 	w->f = f;
 	w->fd = pair[0];
 	w->bond = 0;
+	w->events = false;
 	w->pid = fork();
 	if (w->pid == 0)
 		child_main(path, pair[1]);
@@ -145,6 +146,12 @@ fx_answer(struct fx_worker *w, struct wk_rep *rep)
 int64_t
 fx_try(struct fx_worker *w, const struct wk_req *req, struct wk_rep *rep)
 {
+	if (w->f->alias && w->bond != 0) {
+		if (req->cmd == WK_ALLOC && req->a[0] != WK_MEM_STACK && req->a[2] == 0)
+			return fx_alias_alloc(w, req->a[1], rep);
+		if (req->cmd == WK_OP || req->cmd == WK_SG)
+			fx_alias_warm(w->f);
+	}
 	fx_send(w, req);
 	return fx_answer(w, rep);
 }

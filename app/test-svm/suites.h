@@ -10,6 +10,7 @@
 
 int test_ring_suite(void);
 int test_copy_suite(void);
+int test_atc_suite(void);
 int test_ident_suite(void);
 int test_pasid_suite(void);
 int test_xfer_suite(void);
@@ -22,6 +23,8 @@ int test_dmadev_bonds_suite(void);
 int test_dmadev_life_suite(void);
 int test_dmadev_many_suite(void);
 int test_bond_suite(void);
+int test_alias_suite(void);
+int test_alias_life_suite(void);
 int test_identity_suite(void);
 int test_rights_suite(void);
 int test_life_suite(void);
@@ -56,6 +59,7 @@ static const struct test_suite test_suites[] = {
 	{ "ring", test_ring_suite },
 	{ "threads", test_threads_suite },
 	{ "copy", test_copy_suite },
+	{ "atc", test_atc_suite },
 	{ "ident", test_ident_suite },
 	{ "pasid", test_pasid_suite },
 	{ "xfer", test_xfer_suite },
@@ -78,6 +82,8 @@ static const struct test_suite test_suites[] = {
 	{ "idle", test_idle_suite },
 	{ "queue", test_queue_suite },
 	{ "fault", test_fault_suite },
+	{ "alias", test_alias_suite },
+	{ "alias_life", test_alias_life_suite },
 	{ "window", test_window_suite },
 	{ "window_range", test_window_range_suite },
 	{ "window_life", test_window_life_suite },

@@ -340,7 +340,7 @@ test_bond_info_tells_what_happened(void)
 	TEST_EQUAL(i.bond, w->bond);
 	TEST_EQUAL(i.pid, w->pid);
 	TEST_EQUAL(i.state, RTE_SVM_BOND_ACTIVE);
-	TEST_EQUAL(i.tier, RTE_SVM_TIER_CMA);
+	TEST_EQUAL(i.tier, f->alias ? RTE_SVM_TIER_ALIAS : RTE_SVM_TIER_CMA);
 	TEST_EQUAL(i.by_socket, 0);
 	TEST_EQUAL(i.ops, 3);
 	TEST_EQUAL(i.bytes_in, LEN);

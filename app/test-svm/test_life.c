@@ -384,7 +384,7 @@ test_life_worker_comes_back_at_once_is_bound(void)
 
 static const struct fx_test tests[] = {
 	{ "test_life_worker_exits_is_dead", test_life_worker_exits_is_dead, FX_ALL },
-	{ "test_life_worker_execs_is_dead", test_life_worker_execs_is_dead, FX_ALL },
+	{ "test_life_worker_execs_is_dead", test_life_worker_execs_is_dead, FX_NOT_ALIAS },
 	{ "test_life_unbind_with_work_in_flight_ends_it",
 		test_life_unbind_with_work_in_flight_ends_it, FX_APART },
 	{ "test_life_pasid_held_is_not_reused", test_life_pasid_held_is_not_reused,

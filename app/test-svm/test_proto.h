@@ -31,6 +31,10 @@ enum wk_cmd {
 	WK_UFFD,	/* len -> address of memory whose faults nobody answers */
 	WK_UFFD_FAULTS,	/* -> whether anybody has waited for such a page since it was last asked */
 	WK_UFFD_ANSWER,	/* addr, len -> seed: fill the pages */
+	WK_EVENTS,	/* addr, len -> descriptor: a userfaultfd tells when it goes or moves */
+	WK_MOVE,	/* enum wk_move, addr, len, descriptor, other view -> address, and what a
+			 * hash of the other view is right then */
+	WK_HASH,	/* addr, len -> hash */
 	WK_CONNECT,	/* text: path of the socket */
 	WK_BIND,	/* user -> bond */
 	WK_UNBIND,
@@ -61,6 +65,18 @@ enum wk_cmd {
 	WK_QUEUE_MEMORY,	/* enum wk_queue_memory, page: to the first queue's memory */
 };
 
+/* How a range of sealed memory goes. */
+enum wk_move {
+	WK_MOVE_UNMAP,
+	WK_MOVE_REMAP,		/* to another address, its contents with it */
+	WK_MOVE_OVER,		/* MAP_FIXED: other memory, zeroed */
+	WK_MOVE_DONTNEED,
+	WK_MOVE_REMOVE,		/* MADV_REMOVE: zeroed */
+	WK_MOVE_PUNCH,		/* fallocate: zeroed */
+	WK_MOVE_FORK,		/* a child that goes at once */
+	WK_MOVE_BACK,		/* the file stands there again, with events */
+};
+
 enum wk_queue_memory {
 	WK_QUEUE_MEMORY_PAGES,		/* -> how many it has */
 	WK_QUEUE_MEMORY_REMOVE,		/* a hole in the file */
@@ -81,6 +97,8 @@ enum wk_mem {
 	WK_MEM_STACK,		/* one at a time */
 	WK_MEM_PRIVATE,		/* mmap, page aligned */
 	WK_MEM_SHARED,
+	WK_MEM_SEALED,		/* a memfd that cannot shrink -> address, its descriptor, the
+				 * address of another view of it */
 };
 
 #define WK_SCRIBBLE_BYTES	0x1u	/* random bytes over all of the queue */

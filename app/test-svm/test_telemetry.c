@@ -195,7 +195,7 @@ test_telemetry_stats_are_those_of_the_api(void)
 	TEST_EQUAL(number_of(d, "cma_calls"), s.cma_calls);
 	TEST_EQUAL(number_of(d, "cma_pieces"), s.cma_pieces);
 	TEST_EQUAL(number_of(d, "binds_refused"), s.binds_refused);
-	TEST_EQUAL(json_object_size(d), 13);
+	TEST_EQUAL(json_object_size(d), 17);
 	json_decref(d);
 }
 

@@ -34,6 +34,7 @@ struct worker {
 	char *stack;
 	long page;
 	int uffd;
+	int events;		/* userfaultfd that the owner reads; -1 */
 	struct svm_worker *conn;
 	struct svm_worker_queue *queue[WORKER_QUEUES];
 	struct svm_worker_heap *heap;
@@ -76,6 +77,20 @@ worker_uffd_faults(const struct worker *w, struct wk_rep *r);
 
 int64_t
 worker_uffd_answer(struct worker *w, const struct wk_req *q, struct wk_rep *r);
+
+/* ---- worker_move.c ---- */
+
+int64_t
+worker_sealed(struct worker *w, size_t len, struct wk_rep *r);
+
+int64_t
+worker_events(struct worker *w, const struct wk_req *q, struct wk_rep *r);
+
+int64_t
+worker_hash(const struct wk_req *q, struct wk_rep *r);
+
+int64_t
+worker_move(struct worker *w, const struct wk_req *q, struct wk_rep *r);
 
 /* ---- worker_queue.c ---- */
 

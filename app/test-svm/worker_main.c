@@ -154,6 +154,12 @@ obey(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 		return worker_uffd(w, q, r);
 	case WK_UFFD_FAULTS:
 		return worker_uffd_faults(w, r);
+	case WK_EVENTS:
+		return worker_events(w, q, r);
+	case WK_HASH:
+		return worker_hash(q, r);
+	case WK_MOVE:
+		return worker_move(w, q, r);
 	case WK_UFFD_ANSWER:
 		return worker_uffd_answer(w, q, r);
 	default:
@@ -170,6 +176,7 @@ main(int argc, char **argv)
 		.stack = stack,
 		.page = sysconf(_SC_PAGESIZE),
 		.uffd = -1,
+		.events = -1,
 	};
 	struct wk_req q;
 	struct wk_rep r = { .v = { getpid(), w.page } };

@@ -44,6 +44,8 @@ worker_alloc(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 	char *p = NULL;
 
 	switch (q->a[0]) {
+	case WK_MEM_SEALED:
+		return worker_sealed(w, len, r);
 	case WK_MEM_MALLOC:
 		p = malloc(len);
 		break;

@@ -80,7 +80,8 @@ bond_describe(const struct svm_bond *b, struct rte_svm_bond_info *info)
 		.state = life == SVM_BOND_ACTIVE ? RTE_SVM_BOND_ACTIVE :
 			life == SVM_BOND_DEAD ? RTE_SVM_BOND_DEAD :
 			RTE_SVM_BOND_DRAINING,
-		.tier = RTE_SVM_TIER_CMA,
+		.tier = b->atc != NULL && svm_atc_bytes(b->atc) != 0 ? RTE_SVM_TIER_ALIAS :
+			RTE_SVM_TIER_CMA,
 		.by_socket = b->by_socket,
 	};
 }

@@ -179,6 +179,13 @@ enum rte_svm_cma {
 enum rte_svm_tier {
 	RTE_SVM_TIER_DIRECT,	/**< the owner's own memory */
 	RTE_SVM_TIER_CMA,	/**< process_vm_readv and process_vm_writev */
+	RTE_SVM_TIER_ALIAS,	/**< what it shares, mapped here as well; the rest as CMA */
+};
+
+/** Which tiers a device uses. */
+enum rte_svm_tiers {
+	RTE_SVM_TIERS_AUTO,	/**< the fastest that is right for each range */
+	RTE_SVM_TIERS_CMA,	/**< CMA alone, for workers' memory */
 };
 
 /** What rte_svm_info_get() tells. */
@@ -187,6 +194,7 @@ struct rte_svm_info {
 	char socket[RTE_SVM_PATH_LEN];	/**< where workers connect, from the probe until the removal; "" for none */
 	enum rte_svm_engine engine;	/**< devarg `engine` */
 	enum rte_svm_cma cma;		/**< devarg `cma` */
+	enum rte_svm_tiers tiers;	/**< devarg `tier` */
 	int16_t dma_dev_id;		/**< the dmadev of the same name, -1 for none */
 	int numa_node;			/**< of its memory and threads; -1: any */
 	uint32_t engines;		/**< that share the workers' queues */

@@ -23,6 +23,7 @@ dev_describe(struct svm_dev *dev, struct rte_svm_info *info)
 	*info = (struct rte_svm_info){
 		.engine = dev->conf.engine,
 		.cma = dev->conf.cma,
+		.tiers = dev->conf.tier,
 		.dma_dev_id = dev->dma_dev_id,
 		.numa_node = dev->conf.numa_node,
 		.engines = dev->nb_engines,

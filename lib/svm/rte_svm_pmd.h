@@ -46,6 +46,7 @@ struct svm_dev_conf {
 	bool socket_required;		/**< false: a default; go on without when it fails */
 	enum rte_svm_engine engine;
 	enum rte_svm_cma cma;
+	enum rte_svm_tiers tier;
 	uint32_t engines;		/**< 1 to SVM_ENGINES_MAX */
 	int cores[SVM_ENGINES_MAX];	/**< CPUs of their threads, in turn */
 	uint32_t nb_cores;		/**< 0: any of the node; at most `engines` */

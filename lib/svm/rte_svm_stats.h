@@ -39,6 +39,10 @@ struct rte_svm_stats {
 	uint64_t cma_batches;	/**< groups handed to a lane, or run inline */
 	uint64_t cma_calls;	/**< process_vm_* calls made */
 	uint64_t cma_pieces;	/**< pieces these calls carried */
+	uint64_t alias_ops;	/**< operations that ended on memory mapped here as well */
+	uint64_t alias_bytes;	/**< bytes moved there */
+	uint64_t atc_hits;	/**< pieces of operations found there */
+	uint64_t atc_misses;	/**< not found: sides that share some memory, but not this */
 	uint64_t lanes_made;	/**< tasks made for foreign memory */
 	uint64_t lanes_killed;	/**< because they did not come back in time */
 	uint64_t binds_refused;	/**< that workers asked for; the log has one a second of each user */

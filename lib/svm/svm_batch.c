@@ -6,6 +6,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
 
+#include "svm_alias.h"
 #include "svm_batch.h"
 #include "svm_copy.h"
 #include "svm_engine.h"
@@ -394,6 +395,11 @@ svm_batch_issue(struct svm_engine *e, struct svm_eq *q)
 		if (op->src == NULL && op->dst == NULL) {
 			bytes += svm_op_window_slice(e, q, op);
 			op = TAILQ_FIRST(&q->parked);
+			continue;
+		}
+		if (svm_alias_step(e, q, op, &bytes)) {
+			/* The same one again, unless it has ended. */
+			op = op->state == SVM_OP_PARKED ? op : next;
 			continue;
 		}
 		if (svm_batch_bond_busy(&e->batches, op->src) ||

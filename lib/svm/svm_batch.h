@@ -147,6 +147,10 @@ svm_op_cursor(const struct svm_eq *q, const struct svm_op *op, uint64_t *src,
 void
 svm_op_advance(const struct svm_eq *q, struct svm_op *op, uint32_t len);
 
+/** The pattern as it goes on `at` bytes into a fill: byte 0 is the lowest. */
+uint64_t
+svm_op_pattern_at(uint64_t pattern, uint32_t at);
+
 /**
  * Finish a parked operation whose bond or window has ended since, instead of
  * starting it. False: it has not ended.

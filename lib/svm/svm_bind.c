@@ -183,6 +183,9 @@ svm_dev_unbind_step(struct svm_dev *dev, uint64_t bond)
 	/* Windows first: they let go of the PASID. */
 	if (!svm_window_end_bond(dev->windows, bond, b->pasid) || !svm_bond_drained(b))
 		return -EBUSY;
+	ret = svm_dev_mem_end(dev, bond, b);
+	if (ret < 0)
+		return ret;
 	ret = svm_bond_retire(dev->bonds, bond, &ident);
 	if (ret < 0)
 		return ret;

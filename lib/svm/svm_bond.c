@@ -137,6 +137,37 @@ unlock:
 	return ret;
 }
 
+struct svm_bond *
+svm_bond_get_id(struct svm_bond_table *t, uint64_t id)
+{
+	struct svm_bond *b;
+
+	pthread_mutex_lock(&t->lock);
+	b = svm_bond_find_locked(t, id);
+	if (b != NULL && !svm_bond_active(b))
+		b = NULL;
+	/* seq_cst: as svm_bond_get(). */
+	if (b != NULL)
+		__atomic_fetch_add(&b->ops, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&t->lock);
+	return b;
+}
+
+int
+svm_bond_atc(struct svm_bond *b, struct svm_atc_quota *quota, struct svm_atc **atc)
+{
+	int ret;
+
+	*atc = b->atc;
+	if (*atc != NULL)
+		return 0;
+	ret = svm_atc_create(quota, atc);
+	/* Release: pairs with the load in svm_alias_enter(). */
+	if (ret == 0)
+		__atomic_store_n(&b->atc, *atc, __ATOMIC_RELEASE);
+	return ret;
+}
+
 bool
 svm_bond_was_given(struct svm_bond_table *t, uint64_t id)
 {
@@ -180,6 +211,7 @@ bond_free_locked(struct svm_bond_table *t, struct svm_bond *b)
 int
 svm_bond_retire(struct svm_bond_table *t, uint64_t id, struct svm_ident *ident)
 {
+	struct svm_atc *atc = NULL;
 	struct svm_bond *b;
 	int ret = 0;
 
@@ -188,6 +220,8 @@ svm_bond_retire(struct svm_bond_table *t, uint64_t id, struct svm_ident *ident)
 	if (b == NULL) {
 		ret = -ENOENT;
 	} else {
+		/* Nobody looks at it who does not count in `ops`. Relaxed: B3. */
+		atc = __atomic_exchange_n(&b->atc, NULL, __ATOMIC_RELAXED);
 		*ident = b->ident;
 		b->ident.pidfd = b->ident.memfd = -1;
 		t->pids[b->pasid - 1] = 0;
@@ -200,6 +234,7 @@ svm_bond_retire(struct svm_bond_table *t, uint64_t id, struct svm_ident *ident)
 		bond_free_locked(t, b);
 	}
 	pthread_mutex_unlock(&t->lock);
+	svm_atc_destroy(atc);
 	return ret;
 }
 

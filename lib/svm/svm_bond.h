@@ -14,7 +14,7 @@
  * Two counts keep a slot: `ops`, operations in flight in an engine, and
  * `holds`, whoever may still put the PASID into descriptors.
  *
- * Lock order: the table's lock is a leaf.
+ * Lock order: the table's lock, then that of a bond's ranges.
  */
 #ifndef SVM_BOND_H
 #define SVM_BOND_H
@@ -27,6 +27,7 @@
 #include <rte_common.h>
 
 #include "rte_svm.h"
+#include "svm_atc.h"
 #include "svm_ident.h"
 #include "svm_pasid.h"
 
@@ -38,6 +39,8 @@ enum svm_bond_life {
 	SVM_BOND_RETIRED,
 };
 
+struct svm_watch;
+
 struct svm_bond {
 	/* The engine's part. `ops` up, then `life` read: pairs with `life`
 	 * written, then `ops` read, in svm_bond_drain(); both seq_cst. */
@@ -47,6 +50,7 @@ struct svm_bond {
 	/* Counters: relaxed adds by engines, relaxed loads by whoever asks. */
 	uint64_t nb_ops, bytes_in, bytes_out, faults;
 
+	struct svm_atc *atc;		/* atomic; NULL: it never had a range; for who counts in `ops` */
 	uint64_t late_at;		/* cycles: it last missed a deadline; 0: never; atomic */
 
 	/* The control path's part: constant while ACTIVE. */
@@ -55,6 +59,7 @@ struct svm_bond {
 	uint64_t user;
 	bool by_socket;
 	struct svm_ident ident;
+	struct svm_watch *watch;	/* under the device's mem_lock; NULL: none */
 } __rte_cache_aligned;
 
 struct svm_bond_table {
@@ -96,6 +101,19 @@ svm_bond_find_locked(struct svm_bond_table *table, uint64_t id);
 /** The bond of a process that is not DEAD, or NULL. Caller holds the lock. */
 struct svm_bond *
 svm_bond_find_pid_locked(const struct svm_bond_table *table, pid_t pid);
+
+/**
+ * Take an ACTIVE bond, as an operation does: svm_bond_put(). NULL: there is none.
+ */
+struct svm_bond *
+svm_bond_get_id(struct svm_bond_table *table, uint64_t id);
+
+/**
+ * The table of a taken bond's ranges, made when it has none. One thread at a time. 0,
+ * -ENOMEM.
+ */
+int
+svm_bond_atc(struct svm_bond *bond, struct svm_atc_quota *quota, struct svm_atc **atc);
 
 /** Stop new work. 0; -ENOENT. Then wait for svm_bond_drained(). */
 int

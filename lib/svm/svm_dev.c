@@ -22,6 +22,9 @@ int svm_logtype;
 /* On top of what a control call may wait for the engine: a bind asks the kernel a lot. */
 #define CALLS_END_US	10000000u
 
+/* Ranges of all bonds: each may take two of the 65,530 mappings that a process has. */
+#define SVM_ATC_MAX	8192u
+
 void
 svm_pause_us(uint32_t us)
 {
@@ -200,6 +203,8 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 	d->users = 1;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->policy.lock, NULL);
+	pthread_mutex_init(&d->mem_lock, NULL);
+	d->atc_quota.max = SVM_ATC_MAX;
 	svm_fill_init(&d->fill);
 	svm_telemetry_register();
 	ret = svm_registry_reserve(d, d->conf.name, &d->id);
@@ -219,11 +224,14 @@ svm_dev_create(const struct svm_dev_conf *conf, int16_t dma_dev_id,
 	ret = svm_window_table_create(d->bonds, &d->windows);
 	if (ret < 0)
 		goto destroy_bonds;
+	ret = svm_watch_set_create(&d->watches);
+	if (ret < 0)
+		goto destroy_windows;
 	if (conf->cma != RTE_SVM_CMA_INLINE) {
 		ret = svm_lane_pool_create(SVM_LANES_MAX,
 				conf->cma == RTE_SVM_CMA_PRIVILEGED, &d->lanes);
 		if (ret < 0)
-			goto destroy_windows;
+			goto destroy_watches;
 		svm_lane_pool_set_node(d->lanes, conf->numa_node);
 	}
 	ret = svm_engines_create(d);
@@ -245,6 +253,8 @@ destroy_engines:
 destroy_lanes:
 	if (d->lanes != NULL)
 		svm_lane_pool_destroy(d->lanes);
+destroy_watches:
+	svm_watch_set_destroy(d->watches);
 destroy_windows:
 	svm_window_table_destroy(d->windows);
 destroy_bonds:
@@ -257,6 +267,7 @@ release_id:
 	svm_registry_release(d->id);
 free_dev:
 	svm_fill_fini(&d->fill);
+	pthread_mutex_destroy(&d->mem_lock);
 	pthread_mutex_destroy(&d->policy.lock);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
@@ -332,6 +343,7 @@ svm_dev_drop(struct svm_dev *dev)
 	svm_bond_table_destroy(dev->bonds);
 	free(dev->faults);
 	svm_fill_fini(&dev->fill);
+	pthread_mutex_destroy(&dev->mem_lock);
 	pthread_mutex_destroy(&dev->policy.lock);
 	pthread_mutex_destroy(&dev->lock);
 	free(dev);
@@ -361,6 +373,7 @@ svm_dev_destroy(struct svm_dev *dev)
 	}
 	if (dev->lanes != NULL)
 		svm_lane_pool_destroy(dev->lanes);
+	svm_watch_set_destroy(dev->watches);
 	svm_trap_remove();
 	svm_registry_release(dev->id);
 	/* Release: pairs with the load in rte_svm_queue_destroy(). */

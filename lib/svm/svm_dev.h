@@ -7,6 +7,7 @@
  *   svm_registry.c  devices by id and name, and the calls inside them
  *   svm_bind.c   bind and unbind: identity, probe, drain
  *   svm_bind_req.c  bind asked for by a worker, without waiting
+ *   svm_dev_mem.c  workers' memory that is mapped here, too
  *   svm_dev_window.c   windows: what waits for engines, what workers ask
  *   svm_engines.c  its engines, and which of them gets a queue
  *   svm_run.c    the three forms of the engine
@@ -37,6 +38,7 @@
 #include "svm_registry.h"
 #include "svm_server.h"
 #include "svm_share.h"
+#include "svm_watch.h"
 #include "svm_window.h"
 
 /* Lanes of a device, stuck ones counted. */
@@ -69,6 +71,9 @@ struct svm_dev {
 	uint32_t nb_engines;
 	struct svm_server *server;
 	struct svm_policy policy;
+	struct svm_atc_quota atc_quota;
+	struct svm_watch_set *watches;	/* of bonds with ranges that are mapped here */
+	pthread_mutex_t mem_lock;	/* bonds' watches; before the watches' own */
 	struct svm_share probing;	/* workers' binds; the server's thread only */
 	struct svm_refusals refusals;	/* ... and its lines about them */
 	uint64_t binds_refused;		/* atomic, relaxed: a figure */
@@ -164,6 +169,35 @@ svm_dev_help_engines(struct svm_dev *dev);
 void
 svm_dev_for_engines(struct svm_dev *dev, void (*fn)(struct svm_engine *e, void *arg),
 		void *arg);
+
+/* ---- svm_dev_mem.c ---- */
+
+/**
+ * Map memory of a bond's process here, too: svm_atc_map(), by the server's thread.
+ *
+ * @return as svm_atc_map(), and -ENOENT: no such bond, or it has ended; -EOPNOTSUPP:
+ *   tier=cma; -EUSERS: too many users share memory; -EAGAIN, -EMFILE
+ */
+int
+svm_dev_mem_map(struct svm_dev *dev, uint64_t bond, uint64_t va, uint64_t len, int fd,
+		uint64_t off, uint32_t rights);
+
+/** svm_atc_unmap(), likewise. 0; -ENOENT: no such bond, or nothing of it is mapped; -EOPNOTSUPP. */
+int
+svm_dev_mem_unmap(struct svm_dev *dev, uint64_t bond, uint64_t va, uint64_t len);
+
+/**
+ * svm_watch_events(), likewise: without them only svm_dev_mem_unmap() takes ranges away.
+ *
+ * @param fd  The device's in any case.
+ * @return as svm_watch_events(), and as svm_dev_mem_map()
+ */
+int
+svm_dev_mem_watch(struct svm_dev *dev, uint64_t bond, int fd);
+
+/** The bond is drained: nobody watches over it any more. 0, -EBUSY: ask again. */
+int
+svm_dev_mem_end(struct svm_dev *dev, uint64_t bond, struct svm_bond *b);
 
 /* ---- svm_dev_window.c ---- */
 

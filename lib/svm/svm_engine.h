@@ -5,9 +5,11 @@
  *
  *   svm_engine.c   turns, attaching and closing queues
  *   svm_active.c   which queues a turn looks at; sleeping
+ *   svm_fast.c     ring -> plain copies in a row, done at once
  *   svm_intake.c   ring -> checked copy -> done at once, or parked
  *   svm_op_window.c   sides of operations that are windows
  *   svm_local.c    operations on the owner's own memory
+ *   svm_alias.c    operations on foreign memory that is mapped here, too
  *   svm_batch.c    operations on foreign memory, batched through lanes
  *
  * One turn looks once at each active queue; a worker's queue without work rests
@@ -42,13 +44,12 @@
  */
 #define SVM_ENGINE_END_US(timeout_us)	(2 * (uint64_t)(timeout_us) + 2000000)
 
-/* Plain copies taken from one queue in one turn. */
-#define SVM_ENGINE_BURST	64u
-
 /** Counted by the runner alone, read by anybody: relaxed. */
 struct svm_counters {
 	uint64_t ops, errors, bytes, moves, timeouts;
 	uint64_t cma_batches, cma_calls, cma_pieces;
+	uint64_t alias_ops, alias_bytes;	/* ended there; moved there */
+	uint64_t atc_hits, atc_misses;
 };
 
 static inline void
@@ -178,6 +179,16 @@ svm_engine_wake(struct svm_engine *engine);
 /** Take a burst from a queue. svm_intake.c. */
 uint32_t
 svm_intake(struct svm_engine *engine, struct svm_eq *q);
+
+/**
+ * Take plain copies that are done at once, from a queue with nothing under way.
+ * svm_fast.c.
+ *
+ * @param rest  Out: whether what is next in the ring, if anything, is for the caller.
+ * @return how many
+ */
+uint32_t
+svm_fast_intake(struct svm_engine *engine, struct svm_eq *q, bool *rest);
 
 /** Write the completions that are due. svm_intake.c. */
 uint32_t

@@ -19,6 +19,7 @@
 
 #include <rte_common.h>
 
+#include "svm_atc.h"
 #include "svm_bond.h"
 #include "svm_ring.h"
 #include "svm_use.h"
@@ -55,6 +56,7 @@ struct svm_op {
 	uint8_t retries;		/* lanes that died under it */
 	bool alone;			/* was in a batch that timed out: goes by itself */
 	bool on_dst;			/* fault_addr lies in dst */
+	bool no_alias;			/* it faulted in a range: the rest goes by CMA */
 };
 
 TAILQ_HEAD(svm_op_list, svm_op);
@@ -92,6 +94,7 @@ struct svm_eq {
 	struct svm_op *ops;		/* depth records */
 	struct svm_op_list parked;
 	struct svm_use uses[SVM_USES];
+	struct svm_atc_hit hit[2];	/* the range found last, of src and dst */
 	uint32_t nb_parked;
 	uint32_t nb_issued;
 

@@ -122,9 +122,8 @@ piece_len(const struct svm_batch *b, const struct svm_op *op, uint32_t left)
 	return RTE_MIN(left, room);
 }
 
-/* The pattern as it goes on `at` bytes into a fill: byte 0 is the lowest. */
-static uint64_t
-pattern_at(uint64_t pattern, uint32_t at)
+uint64_t
+svm_op_pattern_at(uint64_t pattern, uint32_t at)
 {
 	const unsigned int bits = at % sizeof(pattern) * 8;
 
@@ -145,7 +144,7 @@ piece_place(struct svm_batch *b, struct svm_piece *p)
 		p->src_at = bounce_take(b, p->len);
 		if (p->src_at == NULL)
 			return false;
-		svm_fill(p->src_at, pattern_at(p->op->d.pattern, p->seg_off), p->len, NULL);
+		svm_fill(p->src_at, svm_op_pattern_at(p->op->d.pattern, p->seg_off), p->len, NULL);
 		return true;
 	}
 	if (b->src != NULL) {

@@ -7,7 +7,6 @@
 #include <rte_branch_prediction.h>
 #include <rte_prefetch.h>
 
-#include "svm_copy.h"
 #include "svm_engine.h"
 #include "svm_op_window.h"
 #include "svm_trace.h"
@@ -206,6 +205,7 @@ intake_op(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 	op->windows = 0;
 	op->retries = 0;
 	op->alone = false;
+	op->no_alias = false;
 	op->on_dst = false;
 	op->status = check_desc(&op->d);
 	if (op->status == SVM_ST_OK && op->d.op == SVM_OP_COPY_SG) {
@@ -232,61 +232,16 @@ intake_op(struct svm_engine *e, struct svm_eq *q, struct svm_op *op)
 	}
 }
 
-/* A plain copy inside the owner: first 8 bytes but len, and both spaces. */
-static inline bool
-is_plain_copy(const struct svm_desc *d)
-{
-	return d->op == SVM_OP_COPY &&
-		(d->flags | d->reserved0 | d->src_space | d->dst_space) == 0;
-}
-
-/*
- * The fast path: an owner queue with nothing parked. Done here and now, no
- * record, counters added up once a burst.
- */
-static uint32_t
-intake_plain(struct svm_engine *e, struct svm_eq *q)
-{
-	const struct svm_ring *ring = &q->ring;
-	uint32_t head = q->head, n = 0;
-	uint64_t bytes = 0;
-
-	while (n != SVM_ENGINE_BURST && svm_ring_ready(ring, head)) {
-		struct svm_fault_info fault;
-		struct svm_desc d;
-
-		svm_ring_take(ring, head, &d);
-		rte_prefetch0(&ring->desc[(head + 4) & ring->mask]);
-		if (unlikely(!is_plain_copy(&d) || d.len == 0 || d.len > SVM_LEN_MAX))
-			break;
-		if (unlikely(svm_copy((void *)(uintptr_t)d.dst,
-				(void *)(uintptr_t)d.src, d.len, &fault) != d.len))
-			break;	/* again with a record: the residue is the same */
-		svm_trace_submit(q->mem, head, d.op, d.len, d.src_space, d.src, d.dst_space, d.dst);
-		svm_ring_complete(ring, head, SVM_ST_OK, d.len, 0);
-		svm_trace_complete(q->mem, head, SVM_ST_OK, d.len);
-		bytes += d.len;
-		head++;
-		n++;
-	}
-	q->head = q->cpl = head;
-	if (n != 0) {
-		svm_count(&e->counters.ops, n);
-		svm_count(&e->counters.moves, n);
-		svm_count(&e->counters.bytes, bytes);
-	}
-	return n;
-}
-
 uint32_t
 svm_intake(struct svm_engine *e, struct svm_eq *q)
 {
 	uint32_t n = 0;
+	bool rest = true;
 
-	if (!svm_eq_is_worker(q) && svm_eq_settled(q))
-		n = intake_plain(e, q);
+	if (svm_eq_settled(q))
+		n = svm_fast_intake(e, q, &rest);
 	/* What goes into batches is taken in as large a group as a batch holds. */
-	while (n < SVM_XFER_MAX && q->head - q->cpl != q->ring.depth &&
+	while (rest && n < SVM_XFER_MAX && q->head - q->cpl != q->ring.depth &&
 			svm_ring_ready(&q->ring, q->head)) {
 		struct svm_op *op = &q->ops[q->head & q->ring.mask];
 

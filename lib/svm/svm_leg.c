@@ -79,6 +79,27 @@ local_faulted(const struct svm_batch *b, const struct svm_xfer *x)
 	return !b->job.write && svm_copy(at, &byte, 1, NULL) != 1;
 }
 
+/* The process was looked at behind the job; what it was not sure of says something else. */
+static void
+leg_saw(const struct svm_batch *b)
+{
+	struct svm_atc *atc = __atomic_load_n(&svm_leg_bond(b)->atc, __ATOMIC_ACQUIRE);
+	uint32_t i;
+	bool fresh;
+
+	if (likely(atc == NULL))
+		return;
+	for (i = 0; i != b->job.nb; i++)
+		if (b->xfers[i].status != SVM_ST_OK && b->xfers[i].status != SVM_ST_PAGE_FAULT &&
+				b->xfers[i].status != SVM_ST_ABORTED)
+			return;
+	fresh = !svm_atc_seen(atc, b->started);
+	svm_atc_saw(atc, b->started);
+	/* It was not in use; from here on it is watched. */
+	if (fresh)
+		svm_atc_kick(atc);
+}
+
 void
 svm_leg_collect(struct svm_engine *e, struct svm_batch *b)
 {
@@ -88,6 +109,7 @@ svm_leg_collect(struct svm_engine *e, struct svm_batch *b)
 	svm_count(&c->cma_batches, 1);
 	svm_count(&c->cma_calls, b->job.nb_calls);
 	svm_count(&c->cma_pieces, b->job.nb);
+	leg_saw(b);
 	for (i = 0; i != b->job.nb; i++) {
 		const struct svm_xfer *x = &b->xfers[i];
 		struct svm_piece *p = &b->pieces[b->piece_of[i]];

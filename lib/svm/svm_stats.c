@@ -16,6 +16,10 @@ add_engine(struct rte_svm_stats *s, const struct svm_counters *c)
 	s->cma_batches += __atomic_load_n(&c->cma_batches, __ATOMIC_RELAXED);
 	s->cma_calls += __atomic_load_n(&c->cma_calls, __ATOMIC_RELAXED);
 	s->cma_pieces += __atomic_load_n(&c->cma_pieces, __ATOMIC_RELAXED);
+	s->alias_ops += __atomic_load_n(&c->alias_ops, __ATOMIC_RELAXED);
+	s->alias_bytes += __atomic_load_n(&c->alias_bytes, __ATOMIC_RELAXED);
+	s->atc_hits += __atomic_load_n(&c->atc_hits, __ATOMIC_RELAXED);
+	s->atc_misses += __atomic_load_n(&c->atc_misses, __ATOMIC_RELAXED);
 }
 
 /* An engine that ends leaves its counts to the device. Caller holds dev->lock. */

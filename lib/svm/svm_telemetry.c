@@ -59,6 +59,8 @@ tier_name(enum rte_svm_tier tier)
 		return "direct";
 	case RTE_SVM_TIER_CMA:
 		return "cma";
+	case RTE_SVM_TIER_ALIAS:
+		return "alias";
 	}
 	return "?";
 }
@@ -161,6 +163,7 @@ info_answer(const char *cmd, const char *params, struct rte_tel_data *d)
 	rte_tel_data_add_dict_string(d, "socket", info.socket);
 	rte_tel_data_add_dict_string(d, "engine", engine_name(info.engine));
 	rte_tel_data_add_dict_string(d, "cma", cma_name(info.cma));
+	rte_tel_data_add_dict_string(d, "tier", info.tiers == RTE_SVM_TIERS_CMA ? "cma" : "auto");
 	rte_tel_data_add_dict_int(d, "dma_dev_id", info.dma_dev_id);
 	rte_tel_data_add_dict_int(d, "numa_node", info.numa_node);
 	rte_tel_data_add_dict_int(d, "started", info.started);
@@ -193,6 +196,10 @@ stats_answer(const char *cmd, const char *params, struct rte_tel_data *d)
 	rte_tel_data_add_dict_u64(d, "cma_batches", s.cma_batches);
 	rte_tel_data_add_dict_u64(d, "cma_calls", s.cma_calls);
 	rte_tel_data_add_dict_u64(d, "cma_pieces", s.cma_pieces);
+	rte_tel_data_add_dict_u64(d, "alias_ops", s.alias_ops);
+	rte_tel_data_add_dict_u64(d, "alias_bytes", s.alias_bytes);
+	rte_tel_data_add_dict_u64(d, "atc_hits", s.atc_hits);
+	rte_tel_data_add_dict_u64(d, "atc_misses", s.atc_misses);
 	rte_tel_data_add_dict_u64(d, "lanes_made", s.lanes_made);
 	rte_tel_data_add_dict_u64(d, "lanes_killed", s.lanes_killed);
 	rte_tel_data_add_dict_u64(d, "binds_refused", s.binds_refused);

@@ -167,17 +167,19 @@ depth_set(struct svm_dev_conf *conf, const char *value)
 	return 0;
 }
 
-/*
- * For the owner's own memory the direct tier is both names' answer, and CMA
- * is the only tier to another process, so there is nothing to remember.
- */
 static int
 tier_set(struct svm_dev_conf *conf, const char *value)
 {
-	static const char *const names[] = { "auto", "cma" };
+	static const char *const names[] = {
+		[RTE_SVM_TIERS_AUTO] = "auto",
+		[RTE_SVM_TIERS_CMA] = "cma",
+	};
+	const int i = name_parse(value, names, RTE_DIM(names));
 
-	RTE_SET_USED(conf);
-	return name_parse(value, names, RTE_DIM(names)) < 0 ? -EINVAL : 0;
+	if (i < 0)
+		return i;
+	conf->tier = (enum rte_svm_tiers)i;
+	return 0;
 }
 
 static int
