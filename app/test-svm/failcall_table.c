@@ -175,6 +175,7 @@ static const struct fc_row rows[] = {
 	{ "_ZN3rml19pool_aligned_mallocEPNS_10MemoryPoolEmm", FC_NULL, { ENOMEM }, NULL, NULL },
 	{ "_ZN3rml9pool_freeEPNS_10MemoryPoolEPv", FC_NEVER, { 0 }, NULL, NULL },
 	{ "_ZN3rml12pool_destroyEPNS_10MemoryPoolE", FC_NEVER, { 0 }, NULL, NULL },
+	{ "mremap", FC_MAP_FAILED, { ENOMEM }, NULL, NULL },
 	{ "munmap", FC_NEVER, { 0 }, count_munmap, NULL },
 	{ "mprotect", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },
 	{ "madvise", FC_MINUS_ONE, { ENOMEM }, NULL, NULL },

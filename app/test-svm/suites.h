@@ -40,6 +40,7 @@ int test_window_range_suite(void);
 int test_window_life_suite(void);
 int test_window_list_suite(void);
 int test_heap_suite(void);
+int test_share_suite(void);
 int test_hostile_suite(void);
 int test_log_suite(void);
 int test_telemetry_suite(void);
@@ -89,6 +90,7 @@ static const struct test_suite test_suites[] = {
 	{ "window_life", test_window_life_suite },
 	{ "window_list", test_window_list_suite },
 	{ "heap", test_heap_suite },
+	{ "share", test_share_suite },
 	{ "hostile", test_hostile_suite },
 	{ "log", test_log_suite },
 	{ "telemetry", test_telemetry_suite },

@@ -156,6 +156,8 @@ child_main(struct worker *w, void *block)
 		return 2;
 	if (svm_worker_heap_info_get(w->heap, &info) != -EPERM)
 		return 3;
+	if (svm_worker_share(w->conn, (void *)(w->page * 16), w->page) != -EPERM)
+		return 4;
 	svm_worker_disconnect(w->conn);
 	return 0;
 }

@@ -109,6 +109,10 @@ obey_library(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 		return worker_heap_fork(w, q, r);
 	case WK_FORK_TOUCHES:
 		return worker_fork_touches(q, r);
+	case WK_SHARE:
+		return svm_worker_share(w->conn, (void *)(uintptr_t)q->a[0], q->a[1]);
+	case WK_UNSHARE:
+		return svm_worker_unshare(w->conn, (void *)(uintptr_t)q->a[0], q->a[1]);
 	case WK_QUEUE_MEMORY:
 		return worker_queue_memory(w, q, r);
 	default:

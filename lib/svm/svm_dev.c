@@ -144,6 +144,10 @@ static const struct svm_server_ops server_ops = {
 	.queue_create = serve_queue_create,
 	.queue_destroy = serve_queue_destroy,
 	.window_list = svm_dev_window_page,
+	.mem_map = svm_dev_mem_map,
+	.mem_unmap = svm_dev_mem_unmap,
+	.mem_watch = svm_dev_mem_watch,
+	.mem_used = svm_dev_mem_used,
 	.doorbell = serve_doorbell,
 	.process_gone = serve_process_gone,
 };

@@ -179,12 +179,12 @@ svm_dev_for_engines(struct svm_dev *dev, void (*fn)(struct svm_engine *e, void *
  *   tier=cma; -EUSERS: too many users share memory; -EAGAIN, -EMFILE
  */
 int
-svm_dev_mem_map(struct svm_dev *dev, uint64_t bond, uint64_t va, uint64_t len, int fd,
+svm_dev_mem_map(void *dev, uint64_t bond, uint64_t va, uint64_t len, int fd,
 		uint64_t off, uint32_t rights);
 
 /** svm_atc_unmap(), likewise. 0; -ENOENT: no such bond, or nothing of it is mapped; -EOPNOTSUPP. */
 int
-svm_dev_mem_unmap(struct svm_dev *dev, uint64_t bond, uint64_t va, uint64_t len);
+svm_dev_mem_unmap(void *dev, uint64_t bond, uint64_t va, uint64_t len);
 
 /**
  * svm_watch_events(), likewise: without them only svm_dev_mem_unmap() takes ranges away.
@@ -193,7 +193,11 @@ svm_dev_mem_unmap(struct svm_dev *dev, uint64_t bond, uint64_t va, uint64_t len)
  * @return as svm_watch_events(), and as svm_dev_mem_map()
  */
 int
-svm_dev_mem_watch(struct svm_dev *dev, uint64_t bond, int fd);
+svm_dev_mem_watch(void *dev, uint64_t bond, int fd);
+
+/** What of the bond's is mapped here now, likewise; nothing when it has ended. */
+void
+svm_dev_mem_used(void *dev, uint64_t bond, uint64_t *bytes, uint32_t *ranges);
 
 /** The bond is drained: nobody watches over it any more. 0, -EBUSY: ask again. */
 int

@@ -31,9 +31,10 @@ bond_take(struct svm_dev *dev, uint64_t bond, struct svm_bond **b)
 }
 
 int
-svm_dev_mem_map(struct svm_dev *dev, uint64_t bond, uint64_t va, uint64_t len, int fd,
+svm_dev_mem_map(void *arg, uint64_t bond, uint64_t va, uint64_t len, int fd,
 		uint64_t off, uint32_t rights)
 {
+	struct svm_dev *dev = arg;
 	struct svm_atc *atc;
 	struct svm_bond *b;
 	int ret;
@@ -53,8 +54,9 @@ svm_dev_mem_map(struct svm_dev *dev, uint64_t bond, uint64_t va, uint64_t len, i
 }
 
 int
-svm_dev_mem_unmap(struct svm_dev *dev, uint64_t bond, uint64_t va, uint64_t len)
+svm_dev_mem_unmap(void *arg, uint64_t bond, uint64_t va, uint64_t len)
 {
+	struct svm_dev *dev = arg;
 	struct svm_bond *b;
 	int ret;
 
@@ -69,8 +71,9 @@ svm_dev_mem_unmap(struct svm_dev *dev, uint64_t bond, uint64_t va, uint64_t len)
 }
 
 int
-svm_dev_mem_watch(struct svm_dev *dev, uint64_t bond, int fd)
+svm_dev_mem_watch(void *arg, uint64_t bond, int fd)
 {
+	struct svm_dev *dev = arg;
 	struct svm_atc *atc;
 	struct svm_bond *b;
 	int ret;
@@ -87,6 +90,25 @@ svm_dev_mem_watch(struct svm_dev *dev, uint64_t bond, int fd)
 		close(fd);
 	svm_bond_put(b);
 	return ret;
+}
+
+void
+svm_dev_mem_used(void *arg, uint64_t bond, uint64_t *bytes, uint32_t *ranges)
+{
+	struct svm_dev *dev = arg;
+	struct svm_bond *b;
+
+	*bytes = 0;
+	*ranges = 0;
+	if (bond_take(dev, bond, &b) < 0)
+		return;
+	/* Set by this thread: bond_prepare(). */
+	if (b->atc != NULL) {
+		*bytes = svm_atc_bytes(b->atc);
+		/* Relaxed: a count that changes by itself. */
+		*ranges = __atomic_load_n(&b->atc->nb, __ATOMIC_RELAXED);
+	}
+	svm_bond_put(b);
 }
 
 int

@@ -49,7 +49,8 @@
  *
  * Memory from a heap of the library's (svm_worker_heap_create(), svm_worker_malloc())
  * is of the owner's making: the owner may have it mapped as well, and its device then
- * reaches it like its own.
+ * reaches it like its own. Other memory of a process's can be made so, too
+ * (svm_worker_share()).
  *
  * Functions return 0 or a count, and -errno:
  *
@@ -79,7 +80,8 @@
  * thread may submit, and one at a time polls.
  *
  * fork: the child has no bond, and must not use the connection; the memory of
- * queues and heaps is not inherited (MADV_DONTFORK): the child must not touch it. In the child svm_worker_free() does nothing, the other functions
+ * queues and heaps, and what is shared, is not inherited (MADV_DONTFORK): the child must
+ * not touch it. In the child svm_worker_free() does nothing, the other functions
  * of a heap fail, svm_worker_disconnect() frees what is private. exec ends the bond.
  */
 #ifndef SVM_WORKER_H
@@ -279,9 +281,9 @@ int
 svm_worker_bind(struct svm_worker *worker, uint64_t user, uint64_t *bond);
 
 /**
- * End the bond; queues and heaps must be destroyed first.
+ * End the bond; queues and heaps must be destroyed first, and nothing be shared.
  *
- * @return 0; -ENOENT: not bound; -EBUSY: queues or heaps exist, or something in flight
+ * @return 0; -ENOENT: not bound; -EBUSY: queues, heaps or shared ranges exist, or something in flight
  *   could not be ended within 5 s; -ETIMEDOUT; -EPIPE; -EPROTO.
  */
 int
@@ -441,8 +443,46 @@ void
 svm_worker_free(struct svm_worker_heap *heap, void *ptr);
 
 /**
- * Leave: queues and heaps are destroyed, the bond ends, the connection is closed
- * and freed. NULL is allowed.
+ * Have the device reach a range of this process's own memory as it reaches a heap:
+ * malloc()ed pages, or mmap()ed ones. Their content is moved into memory of the
+ * owner's making, which is mapped in their place, at the same addresses.
+ *
+ * What changes for the caller, until svm_worker_unshare():
+ * - It is a shared mapping (MAP_SHARED) of a file without a name. A child after fork
+ *   does not have it and must not touch it. madvise(MADV_DONTNEED) keeps the content,
+ *   MADV_FREE fails, munmap() of it, or a new mapping over it, gives nothing back to the
+ *   owner.
+ * - Huge pages it had are gone; shared memory has them where the system's shmem_enabled
+ *   says so. mlock() and memory policies have to be asked for again.
+ * - What another thread, or an operation of the device, writes while it is moved may
+ *   be lost. Nobody else may write to the range during the call.
+ *
+ * @param addr  Start: a multiple of the page size.
+ * @param len   Bytes: a multiple of it, 1 page or more.
+ * @return
+ *   0; -EINVAL: an argument, or not all of it is private memory without a file, to be
+ *   read and written, or it is a stack, or shared already; -ENOENT: not bound;
+ *   -EOPNOTSUPP, -ENOSPC, -EMFILE, -ETIMEDOUT, -EPIPE, -EPROTO, -ENOMEM as
+ *   svm_worker_heap_create(); -EPERM: a child after fork. Nothing has changed then.
+ */
+int
+svm_worker_share(struct svm_worker *worker, void *addr, size_t len);
+
+/**
+ * Make a shared range private memory again, with the content that it has. Nobody may
+ * write to it during the call. svm_worker_disconnect() does it, too.
+ *
+ * @param addr  As it was shared.
+ * @param len   As it was shared.
+ * @return 0; -ENOENT: no such range is shared; -EINVAL; -EPERM: a child after fork;
+ *   -ENOMEM: it is shared as before.
+ */
+int
+svm_worker_unshare(struct svm_worker *worker, void *addr, size_t len);
+
+/**
+ * Leave: queues and heaps are destroyed, shared ranges are private again, the bond
+ * ends, the connection is closed and freed. NULL is allowed.
  */
 void
 svm_worker_disconnect(struct svm_worker *worker);

@@ -9,6 +9,7 @@
 #include "worker_conn.h"
 #include "worker_heap.h"
 #include "worker_queue.h"
+#include "worker_share.h"
 
 /*
  * Yama lets a process name one other that may ptrace it. Connections to the
@@ -137,7 +138,7 @@ svm_worker_unbind(struct svm_worker *worker)
 		return -EINVAL;
 	if (worker->bond == 0)
 		return -ENOENT;
-	if (worker->queues != NULL || worker->heaps != NULL)
+	if (worker->queues != NULL || worker->heaps != NULL || worker->shares != NULL)
 		return -EBUSY;
 	svm_msg_init(&msg, SVM_MSG_UNBIND, worker->version, 0);
 	rc = svm_wconn_give_back(worker, &msg);
@@ -172,6 +173,7 @@ leave_in_order(struct svm_worker *w)
 		if (svm_worker_queue_destroy(w->queues) != 0)
 			return;
 	svm_wheap_end_all(w, true);
+	svm_wshare_end_all(w, true);
 	if (!w->broken && w->bond != 0)
 		svm_worker_unbind(w);
 }
@@ -189,6 +191,7 @@ svm_worker_disconnect(struct svm_worker *worker)
 	while (worker->queues != NULL)
 		svm_wqueue_free(worker->queues, own);
 	svm_wheap_end_all(worker, own);
+	svm_wshare_end_all(worker, own);
 	close(worker->fd);
 	if (own)
 		tracer_put(worker->owner_pid);

@@ -35,6 +35,7 @@ struct svm_worker {
 	struct svm_nonce nonce;
 	struct svm_worker_queue *queues;
 	struct svm_worker_heap *heaps;
+	struct svm_wshare *shares;
 };
 
 /** Milliseconds of a clock that only goes forward. */
