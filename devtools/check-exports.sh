@@ -4,6 +4,7 @@
 #
 #   devtools/check-exports.sh svm LIBRTE_SVM PLUGIN
 #   devtools/check-exports.sh worker LIBSVM_WORKER
+#   devtools/check-exports.sh bus LIBRTE_BUS_VFIO_SVM
 #
 # A function of a public header is exported, and nothing else; librte_svm has a second node for the
 # drivers of this tree. Environment: CC, the compiler.
@@ -16,7 +17,8 @@ declared()
 {
 	local prefix=$1 header text inline
 	shift
-	text=$(for header; do printf '#include "%s"\n' "$top/$header"; done |
+	# System headers declare nothing of ours, and DPDK's need not be where they are looked for.
+	text=$(for header; do sed '/^#include </d' "$top/$header"; done |
 		${CC:-cc} -E -P -I "$top/lib/svm" -I "$top/kmod/uapi" - | tr '\n\t' '  ')
 	inline=$(grep -oE 'static inline [^({;]*\(' <<<"$text" | grep -oE '[a-z0-9_]+ ?\($' | tr -d ' (' |
 		sort -u) || true
@@ -77,12 +79,17 @@ svm:3)
 			grep -E '^(rte_)?svm_' | sort -u))" \
 		"is called by $(basename "$3"), but lib/svm/version.map does not export it"
 	;;
+bus:2)
+	same_api "$2" VFIO_SVM_0 drivers/bus/vfio_svm/version.map rte_vfio_svm_ \
+		drivers/bus/vfio_svm/bus_vfio_svm_driver.h
+	no_more "$2" VFIO_SVM_0
+	;;
 worker:2)
 	same_api "$2" SVM_WORKER_0 lib/svm_worker/version.map svm_worker_ lib/svm_worker/svm_worker.h
 	no_more "$2" SVM_WORKER_0
 	;;
 *)
-	sed -n '3,9s/^# \?//p' "${BASH_SOURCE[0]}" >&2
+	sed -n '3,10s/^# \?//p' "${BASH_SOURCE[0]}" >&2
 	exit 2
 	;;
 esac

@@ -106,6 +106,8 @@ test_contents()
 		gcc -E -P $(pkg-config --cflags libdpdk) - | tail -n 1 | tr -d '"')
 	dpkg-deb -c librte-dma-svm23_*.deb | grep -F " .$folder/librte_dma_svm.so" ||
 		die "the plugin is not where EAL looks"
+	dpkg-deb -c librte-bus-vfio-svm23_*.deb | grep -F " .$folder/librte_bus_vfio_svm.so" ||
+		die "the bus is not where EAL looks"
 }
 
 tests="build contents autotest programs dpdk_test_svm"

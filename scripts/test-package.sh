@@ -40,6 +40,12 @@ plugin()
 	find "$root/$libdir/dpdk" -name librte_dma_svm.so
 }
 
+# bus: the installed one, beside it.
+bus()
+{
+	echo "$(dirname "$(plugin)")/librte_bus_vfio_svm.so"
+}
+
 # flags PACKAGE: what pkg-config says, and where the loader shall look, for no program outside /usr
 # finds its libraries otherwise.
 flags()
@@ -107,7 +113,7 @@ test_install()
 		"$root/$libdir/librte_svm.so.0" "$root/$libdir/libsvm_worker.so.0" \
 		"$root/$libdir/librte_svm.so" "$root/$libdir/libsvm_worker.so" \
 		"$root/$libdir/pkgconfig/librte_svm.pc" "$root/$libdir/pkgconfig/libsvm_worker.pc" \
-		"$(plugin)" "$root/bin/dpdk-test-svm" "$root/share/man/man1/dpdk-test-svm.1" \
+		"$(plugin)" "$(bus)" "$root/bin/dpdk-test-svm" "$root/share/man/man1/dpdk-test-svm.1" \
 		"$root/share/man/man3/rte_svm_submit.3" "$root/share/doc/dpdk-svm/html/index.html"
 	diff <(find "$top/lib" -name 'rte_svm*.h' ! -name rte_svm_pmd.h -printf '%f\n' \
 			-o -name svm_worker.h -printf '%f\n' | sort) \
@@ -126,6 +132,7 @@ test_exports()
 {
 	bash "$top/devtools/check-exports.sh" svm "$root/$libdir/librte_svm.so.0" "$(plugin)"
 	bash "$top/devtools/check-exports.sh" worker "$root/$libdir/libsvm_worker.so.0"
+	bash "$top/devtools/check-exports.sh" bus "$(bus)"
 	# The library of the tests shows all its functions: the check has to see that.
 	! bash "$top/devtools/check-exports.sh" svm "$root/$libdir/dpdk-svm/librte_svm.so.0" \
 		"$(plugin)" || die "the check does not see functions that should not be exported"
@@ -137,6 +144,7 @@ test_runpath()
 	local file paths
 	[ "$(dynamic "$root/$libdir/librte_svm.so" SONAME)" = librte_svm.so.0 ]
 	[ "$(dynamic "$root/$libdir/libsvm_worker.so" SONAME)" = libsvm_worker.so.0 ]
+	[ "$(dynamic "$(bus)" SONAME)" = librte_bus_vfio_svm.so.0 ]
 	# shellcheck disable=SC2016 # the loader's word, not the shell's
 	[ "$(dynamic "$(plugin)" RUNPATH)" = '$ORIGIN/../..' ] || die "the plugin's RUNPATH is wrong"
 	while read -r file; do
@@ -236,7 +244,7 @@ test_eal_alone()
 test_dpdk_test_svm()
 {
 	"$root/bin/dpdk-test-svm" --no-huge -m 256 -l "${cpus:-$(first_cpus)}" --no-pci \
-		--file-prefix "${prefix:-svminst}" -d "$(plugin)" -- unit ring life
+		--file-prefix "${prefix:-svminst}" -d "$(plugin)" -d "$(bus)" -- unit ring life bus
 }
 
 tests="install destdir exports runpath headers_gcc headers_clang worker_without_dpdk svm_copy

@@ -21,6 +21,7 @@ esac
 logs=$top/build/test-logs
 prefix=svmtest$$
 plugin=build/drivers/librte_dma_svm.so
+bus=build/drivers/librte_bus_vfio_svm.so
 passed=0 failed=0 skipped=0
 child=
 log=
@@ -163,14 +164,14 @@ testpmd_ok()
 check_products()
 {
 	local file needed
-	for file in build/lib/librte_svm.so.0 build/lib/libsvm_worker.so.0 "$plugin" \
+	for file in build/lib/librte_svm.so.0 build/lib/libsvm_worker.so.0 "$plugin" "$bus" \
 		build/app/dpdk-test-svm build/app/svm-test-worker \
 		build/examples/svm_copy_owner build/examples/svm_copy_worker \
 		build/examples/svm_exchange_owner build/examples/svm_exchange_worker \
 		build/examples/svm_pipeline build/examples/svm_pipeline_worker; do
 		[ -f "$file" ] || { echo "$file is missing"; return 1; }
 	done
-	for file in build/lib/librte_svm.so.0 build/lib/libsvm_worker.so.0 "$plugin" \
+	for file in build/lib/librte_svm.so.0 build/lib/libsvm_worker.so.0 "$plugin" "$bus" \
 		build/examples/svm_copy_worker build/examples/svm_exchange_worker \
 		build/examples/svm_pipeline_worker; do
 		needed=$(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(librte_.*\)\]/\1/p')
@@ -180,12 +181,12 @@ check_products()
 		esac
 	done
 	# An application need not be linked with librte_dmadev or the vdev bus: see drivers/dma/svm/svm_dmalib.h.
-	for file in build/lib/librte_svm.so.0 "$plugin"; do
+	for file in build/lib/librte_svm.so.0 "$plugin" "$bus"; do
 		needed=$(nm -D --undefined-only "$file" | grep -oE 'rte_(dma|vdev)_[a-z_]*')
 		[ -z "$needed" ] || { echo "$file wants ${needed//$'\n'/ } from the application"; return 1; }
 	done
 }
-export plugin
+export plugin bus
 export -f check_products
 
 # units NAME SECONDS BUILD [COMMAND...]: the CUnit suites of one build directory, run by COMMAND, each test

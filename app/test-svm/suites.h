@@ -17,6 +17,7 @@ int test_xfer_suite(void);
 int test_lane_suite(void);
 int test_server_suite(void);
 int test_mem_suite(void);
+int test_bus_suite(void);
 int test_devargs_suite(void);
 int test_dmadev_suite(void);
 int test_dmadev_bonds_suite(void);
@@ -67,6 +68,7 @@ static const struct test_suite test_suites[] = {
 	{ "lane", test_lane_suite },
 	{ "server", test_server_suite },
 	{ "mem", test_mem_suite },
+	{ "bus", test_bus_suite },
 	{ "devargs", test_devargs_suite },
 	{ "dmadev", test_dmadev_suite },
 	{ "dmadev_bonds", test_dmadev_bonds_suite },

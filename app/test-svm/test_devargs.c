@@ -18,7 +18,7 @@
 
 #include "fixture.h"
 #include "suites.h"
-#include "../../drivers/dma/svm/svm_version.h"
+#include "../../drivers/common/svm_version.h"
 
 #define NAME	"svm_args"
 
