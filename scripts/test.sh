@@ -396,6 +396,7 @@ if [ -z "$fast" ]; then
 	step "perf bind writes its CSV" 300 perf_bind_ok build/app/dpdk-test-svm --no-huge -m 256 \
 		-l "$cpus" --no-pci --file-prefix "$prefix" -d "$plugin" -- perf bind --csv -
 	counted "kmod in a virtual machine (Debian's 6.1)" 1200 bash devtools/vm.sh debian-6.1 kmod
+	counted "the bus in a virtual machine (Debian's 6.1)" 1200 bash devtools/vm.sh debian-6.1 dpdk
 	step "svm_pipeline on real packets (demo.sh)" 300 anything bash scripts/demo.sh
 	while read -r name; do
 		step "Debian packages: $name" 900 anything bash scripts/test-debian.sh "$name"

@@ -219,7 +219,8 @@ runner_list(void)
 
 		if (reg == NULL)
 			return -1;
-		printf("%s\n", test_suites[i].name);
+		printf("%s%s\n", test_suites[i].name,
+			test_suites[i].asked ? "\t(only when named)" : "");
 		for (s = reg->pSuite; s != NULL; s = s->pNext)
 			for (t = s->pTest; t != NULL; t = t->pNext)
 				printf("\t%s\n", t->pName);
@@ -229,14 +230,14 @@ runner_list(void)
 }
 
 static bool
-wanted(const char *suite, char *const *suites, size_t nb)
+wanted(const struct test_suite *suite, char *const *suites, size_t nb)
 {
 	size_t i;
 
 	for (i = 0; i < nb; i++)
-		if (strcmp(suites[i], suite) == 0)
+		if (strcmp(suites[i], suite->name) == 0)
 			return true;
-	return nb == 0;
+	return nb == 0 && !suite->asked;
 }
 
 int
@@ -255,7 +256,7 @@ runner_run(char *const *suites, size_t nb)
 		CU_pSuite s;
 		CU_pTest t;
 
-		if (!wanted(test_suites[i].name, suites, nb))
+		if (!wanted(&test_suites[i], suites, nb))
 			continue;
 		reg = registry_begin(&test_suites[i]);
 		if (reg == NULL) {

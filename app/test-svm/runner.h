@@ -59,7 +59,7 @@ int
 runner_list(void);
 
 /**
- * Run the named suites, all of them when nb is 0.
+ * Run the named suites; when nb is 0 all but those that want to be named.
  *
  * @return Exit code: 0; 1: something failed; 77: nothing ran.
  */

@@ -8,6 +8,8 @@
 #ifndef SUITES_H
 #define SUITES_H
 
+#include <stdbool.h>
+
 int test_ring_suite(void);
 int test_copy_suite(void);
 int test_atc_suite(void);
@@ -18,6 +20,7 @@ int test_lane_suite(void);
 int test_server_suite(void);
 int test_mem_suite(void);
 int test_bus_suite(void);
+int test_busdev_suite(void);
 int test_devargs_suite(void);
 int test_dmadev_suite(void);
 int test_dmadev_bonds_suite(void);
@@ -54,6 +57,7 @@ int test_scale_suite(void);
 struct test_suite {
 	const char *name;
 	int (*add)(void);
+	bool asked;	/* needs what few machines have: runs when it is named, and then fails without */
 };
 
 /* From the ring up to what crosses processes: the first failure says most. */
@@ -100,6 +104,7 @@ static const struct test_suite test_suites[] = {
 	{ "crowd", test_crowd_suite },
 	{ "sweep", test_sweep_suite },
 	{ "scale", test_scale_suite },
+	{ "bus_device", test_busdev_suite, .asked = true },
 };
 
 #define TEST_SUITES	(sizeof(test_suites) / sizeof(test_suites[0]))

@@ -6,6 +6,9 @@
 # kernel has built in, or does not have, is left out.
 guest_modules="irqbypass virqfd vfio_virqfd iommufd vfio vfio_iommu_type1 fuse
 	lz4_compress lz4hc_compress zsmalloc zram"
+# ... and for the host's files, of the suite dpdk.
+guest_modules_9p="netfs fscache 9pnet 9p virtio_ring virtio virtio_pci_modern_dev
+	virtio_pci_legacy_dev virtio_pci 9pnet_virtio"
 
 copy_sources()
 {
@@ -84,8 +87,9 @@ make_initramfs()
 	mkdir -p "$root"/{bin,dev,proc,sys,tmp,modules} || return
 	cp "$busybox" "$root/bin/busybox" || return
 	cp "$top/devtools/vm/init" "$root/init" || return
-	cp "$top/devtools/vm/checks" "$root/checks" || return
+	cp "$top/devtools/vm/checks" "$top/devtools/vm/dpdk" "$root/" || return
 	cp "$work/kmod_test" "$work/kmod_test32" "$root/bin/" || return
+	[ "$suite" = kmod ] || guest_modules="$guest_modules $guest_modules_9p"
 	for name in $guest_modules; do
 		file=$(find "$moddir" -name "$name.ko" -o -name "${name//_/-}.ko" \
 			-o -name "$name.ko.xz" -o -name "${name//_/-}.ko.xz" | head -n 1)
