@@ -6,6 +6,7 @@
 #   SUITE   kmod    the modules alone, by kmod/tests
 #           dpdk    what build/ has of the tests of the bus, on the modules: the guest sees the
 #                   host's files. Build first.
+#           bench   figures, a line each: ratios to what userspace has without the device
 #           sparse  no machine: the sources are checked by sparse for this kernel
 # devtools/vm.sh list | cached: the kernels, all or those that are here already.
 # Prints a line for each test; the last line is "N passed, N failed". A guest that dies, warns,
@@ -40,14 +41,14 @@ work=$top/build-vm/$kernel
 # shellcheck disable=SC2034 # what vm/run.sh gives to QEMU
 guest_devices=()
 case $suite in
-kmod | sparse) ;;
+kmod | bench | sparse) ;;
 dpdk)
 	[ -x "$top/build/app/dpdk-test-svm" ] || die "build/app/dpdk-test-svm is not there: build first"
 	# shellcheck disable=SC2034 # as above
 	guest_devices=(-virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap")
-	VM_APPEND="rig_suite=dpdk rig_top=$top ${VM_APPEND-}"
+	VM_APPEND="rig_top=$top ${VM_APPEND-}"
 	;;
-*) die "no such suite: $suite (kmod, dpdk, sparse)" ;;
+*) die "no such suite: $suite (kmod, dpdk, bench, sparse)" ;;
 esac
 mkdir -p "$work" "$cache" || exit 1
 

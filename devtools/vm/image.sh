@@ -74,9 +74,15 @@ check_sparse()
 build_tests()
 {
 	local flags=(-std=gnu11 -O2 -g -Wall -Wextra -Werror -static -I"$top/kmod/uapi")
+	local name sources=()
+	for name in "$top"/kmod/tests/*.c; do
+		[ "${name##*/}" = bench.c ] || sources+=("$name")
+	done
 	{
-		"$cc64" "${flags[@]}" -o "$work/kmod_test" "$top"/kmod/tests/*.c -pthread &&
-			"$cc32" "${flags[@]}" -o "$work/kmod_test32" "$top"/kmod/tests/*.c -pthread
+		"$cc64" "${flags[@]}" -o "$work/kmod_test" "${sources[@]}" -pthread &&
+			"$cc32" "${flags[@]}" -o "$work/kmod_test32" "${sources[@]}" -pthread &&
+			"$cc64" "${flags[@]}" -o "$work/kmod_bench" "$top"/kmod/tests/bench.c \
+				"$top"/kmod/tests/fixture.c
 	} >"$work/tests.log" 2>&1
 }
 
@@ -88,8 +94,8 @@ make_initramfs()
 	cp "$busybox" "$root/bin/busybox" || return
 	cp "$top/devtools/vm/init" "$root/init" || return
 	cp "$top/devtools/vm/checks" "$top/devtools/vm/dpdk" "$root/" || return
-	cp "$work/kmod_test" "$work/kmod_test32" "$root/bin/" || return
-	[ "$suite" = kmod ] || guest_modules="$guest_modules $guest_modules_9p"
+	cp "$work/kmod_test" "$work/kmod_test32" "$work/kmod_bench" "$root/bin/" || return
+	[ "$suite" != dpdk ] || guest_modules="$guest_modules $guest_modules_9p"
 	for name in $guest_modules; do
 		file=$(find "$moddir" -name "$name.ko" -o -name "${name//_/-}.ko" \
 			-o -name "$name.ko.xz" -o -name "${name//_/-}.ko.xz" | head -n 1)

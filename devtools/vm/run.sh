@@ -29,9 +29,9 @@ boot_guest()
 		-numa node,memdev=ram0,cpus=0-1 -numa node,memdev=ram1 -nodefaults \
 		-no-user-config -display none -monitor none -no-reboot -serial stdio \
 		-kernel "$vmlinuz" -initrd "$work/initramfs.gz" "${guest_devices[@]}" \
-		-append "$append rig_tests=${VM_TESTS-} rig_debug=$debug ${VM_APPEND-}" \
+		-append "$append rig_suite=$suite rig_tests=${VM_TESTS-} rig_debug=$debug ${VM_APPEND-}" \
 		</dev/null 2>&1 | sed -u 's/\r//g' | tee "$work/serial.log" |
-		grep --line-buffered -aE '^(ok|FAIL|note) '
+		grep --line-buffered -aE '^(ok|FAIL|note|point) '
 	true
 }
 
