@@ -193,7 +193,8 @@ test_fault_in_owner_stops_there(void)
 		return;
 	own = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CU_ASSERT_FATAL(own != MAP_FAILED);
-	munmap(own + PAGE, PAGE);
+	/* Not unmapped: somebody else's mapping would take the place. */
+	CU_ASSERT_FATAL(mprotect(own + PAGE, PAGE, PROT_NONE) == 0);
 	mem = fx_worker_mem(w, LEN, &was);
 	r = fx_copy(w->f, RTE_SVM_OWNER, (uintptr_t)own + FROM, w->bond, mem, LEN);
 	TEST_STATUS(r.status, RTE_SVM_ST_PAGE_FAULT);
@@ -209,7 +210,7 @@ test_fault_in_owner_stops_there(void)
 	TEST_STATUS(r.status, RTE_SVM_ST_PAGE_FAULT);
 	TEST_EQUAL(r.done, 100);
 	TEST_EQUAL(r.fault_addr, (uintptr_t)own + PAGE);
-	munmap(own, PAGE);
+	munmap(own, 2 * PAGE);
 }
 
 /* One in the middle of a burst, its neighbours touching it on both sides. */
