@@ -367,7 +367,7 @@ test_heap_is_not_a_childs(void)
 	p = take(w, WK_HEAP_MALLOC, 5000, 0);
 	seed = fx_do(w, WK_FILL, p, 5000);
 	TEST_EQUAL(fx_do(w, WK_HEAP_FORK, p), 0);
-	TEST_EQUAL(fx_do(w, WK_FORK_TOUCHES, p), 1);
+	TEST_EQUAL(fx_do(w, WK_FORK_LACKS, p), 1);
 	/* The parent has what it had. */
 	CU_ASSERT(fx_verify(w, p, 5000, seed, 0));
 	fx_do(w, WK_HEAP_FREE, p);

@@ -61,7 +61,7 @@ enum wk_cmd {
 	WK_HEAP_FREE,	/* addr */
 	WK_HEAP_CHURN,	/* threads, rounds: allocate, write, check, free -> wrong ones */
 	WK_HEAP_FORK,	/* addr of a block -> 0, or what a child could do that it should not */
-	WK_FORK_TOUCHES,	/* addr -> 1: a child that reads there dies of it */
+	WK_FORK_LACKS,		/* addr -> 1: a child has not the 64 bytes that stand there */
 	WK_SHARE,	/* addr, len */
 	WK_UNSHARE,	/* addr, len */
 	WK_QUEUE_MEMORY,	/* enum wk_queue_memory, page: to the first queue's memory */

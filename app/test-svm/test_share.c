@@ -148,7 +148,7 @@ test_share_refused_ranges_change_nothing(void)
 	/* Moved, refused, and moved back. */
 	TEST_EQUAL(try_share(w, WK_SHARE, b, LEN), -ENOSPC);
 	CU_ASSERT(fx_verify(w, b, LEN, seed, 0));
-	TEST_EQUAL(fx_do(w, WK_FORK_TOUCHES, b), 0);
+	TEST_EQUAL(fx_do(w, WK_FORK_LACKS, b), 0);
 	check_moves(f, w, b);
 	fx_do(w, WK_UNSHARE, a, LEN);
 	TEST_EQUAL(try_share(w, WK_SHARE, b, LEN), 0);
@@ -167,11 +167,11 @@ test_share_is_not_a_childs_and_private_again(void)
 	mem = fx_worker_mem(w, LEN, NULL);
 	fx_do(w, WK_SHARE, mem, LEN);
 	seed = fx_do(w, WK_FILL, mem, LEN);
-	TEST_EQUAL(fx_do(w, WK_FORK_TOUCHES, mem), 1);
+	TEST_EQUAL(fx_do(w, WK_FORK_LACKS, mem), 1);
 	/* Leaving is unsharing. */
 	fx_do(w, WK_DISCONNECT);
 	CU_ASSERT(fx_verify(w, mem, LEN, seed, 0));
-	TEST_EQUAL(fx_do(w, WK_FORK_TOUCHES, mem), 0);
+	TEST_EQUAL(fx_do(w, WK_FORK_LACKS, mem), 0);
 }
 
 int

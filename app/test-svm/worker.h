@@ -165,6 +165,6 @@ int64_t
 worker_heap_fork(struct worker *w, const struct wk_req *q, struct wk_rep *r);
 
 int64_t
-worker_fork_touches(const struct wk_req *q, struct wk_rep *r);
+worker_fork_lacks(const struct wk_req *q, struct wk_rep *r);
 
 #endif /* WORKER_H */

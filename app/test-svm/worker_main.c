@@ -107,8 +107,8 @@ obey_library(struct worker *w, const struct wk_req *q, struct wk_rep *r)
 		return worker_heap_churn(w, q, r);
 	case WK_HEAP_FORK:
 		return worker_heap_fork(w, q, r);
-	case WK_FORK_TOUCHES:
-		return worker_fork_touches(q, r);
+	case WK_FORK_LACKS:
+		return worker_fork_lacks(q, r);
 	case WK_SHARE:
 		return svm_worker_share(w->conn, (void *)(uintptr_t)q->a[0], q->a[1]);
 	case WK_UNSHARE:
