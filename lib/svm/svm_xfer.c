@@ -26,11 +26,15 @@
  */
 #define SHORT_MAX		2u
 
-SVM_LANE_CODE static bool
-process_alive(int pidfd)
+/* Interruptions in a row: a signal, or a freezer that lets go. */
+#define INTR_MAX		64u
+
+SVM_LANE_CODE static uint8_t
+process_check(int pidfd)
 {
 	struct timespec now;
 	struct pollfd fd;
+	uint32_t i;
 	long ret;
 
 	/* Field by field: an initialiser may become a call of memset(). */
@@ -39,8 +43,12 @@ process_alive(int pidfd)
 	fd.revents = 0;
 	now.tv_sec = 0;
 	now.tv_nsec = 0;
-	ret = svm_lane_syscall(SYS_ppoll, (long)&fd, 1, (long)&now, 0, 8, 0);
-	return ret == 0;
+	/* One that could not be asked is not dead: that would end its bond for good. */
+	for (i = 0, ret = -EINTR; i != INTR_MAX && ret == -EINTR; i++)
+		ret = svm_lane_syscall(SYS_ppoll, (long)&fd, 1, (long)&now, 0, 8, 0);
+	if (ret < 0)
+		return SVM_ST_NO_MEMORY;
+	return ret == 0 ? SVM_ST_OK : SVM_ST_BOND_DEAD;
 }
 
 SVM_LANE_CODE uint8_t
@@ -61,9 +69,7 @@ svm_xfer_check(int pidfd, int memfd)
 	 * The pid may be another's while a CLONE_VM sibling keeps the mm. A pid
 	 * whose pidfd says alive has belonged to that process all the time.
 	 */
-	if (pidfd >= 0 && !process_alive(pidfd))
-		return SVM_ST_BOND_DEAD;
-	return SVM_ST_OK;
+	return pidfd >= 0 ? process_check(pidfd) : SVM_ST_OK;
 }
 
 /** Append to an iovec list, or lengthen its last entry. Returns the new count. */
