@@ -325,9 +325,12 @@ serve_one(struct svm_conn *conn, bool *rang)
 	int fd = -1, rc;
 	pid_t sender;
 
-	/* A descriptor is let in only where one belongs. */
-	takes_fd = svm_sock_peek(conn->fd, &hdr, sizeof(hdr)) == sizeof(hdr) &&
-		svm_conn_mem_takes_fd(hdr.type);
+	/* A descriptor is let in only where one belongs. What comes after a look that
+	 * found nothing was not looked at, and waits for the next turn. */
+	rc = svm_sock_peek(conn->fd, &hdr, sizeof(hdr));
+	if (rc == -EAGAIN)
+		return rc;
+	takes_fd = rc == sizeof(hdr) && svm_conn_mem_takes_fd(hdr.type);
 	rc = svm_sock_recv(conn->fd, &msg, sizeof(msg), &len, takes_fd ? &fd : NULL, &sender);
 	if (rc == -EAGAIN)
 		return rc;
