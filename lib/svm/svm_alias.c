@@ -16,7 +16,7 @@ side_leave(struct svm_atc *atc, uint32_t turn)
 static inline bool
 side_enter(const struct svm_bond *bond, uint64_t now, struct svm_atc **atc, uint32_t *turn)
 {
-	/* Acquire: pairs with the store in svm_bond_atc_set(). */
+	/* Acquire: pairs with the store in svm_bond_atc(). */
 	struct svm_atc *a = __atomic_load_n(&bond->atc, __ATOMIC_ACQUIRE);
 
 	if (a == NULL || !svm_atc_seen(a, now))
